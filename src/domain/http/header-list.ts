@@ -1,0 +1,124 @@
+import { quote } from '#base/error';
+import { HttpError } from './fault.ts';
+import { FIELDS, type Field } from './fields.ts';
+import { DEL, HTAB, SP, TOKEN } from './octets.ts';
+
+/** One field line. */
+export type Entry = {
+  readonly name: string;
+  readonly value: string;
+  /** What is known of the name. */
+  readonly field: Field | undefined;
+};
+
+/** Room-internal: a list of what a decoder has checked already. */
+export let listOf: (entries: Entry[]) => HeaderList;
+/** Room-internal: the entries themselves, in wire order. */
+export let entriesOf: (headers: HeaderList) => readonly Entry[];
+/** Room-internal: keeps the entries for which `isKept` says so. */
+export let keepWhere: (headers: HeaderList, isKept: (entry: Entry) => boolean) => void;
+
+/**
+ * The fields of a message, in the order of the wire, names in lower case.
+ *
+ * INVARIANT: every name is a token and no value holds CR, LF, NUL, another control character or outer whitespace: by
+ * the decoder or by `push`. So the encoders need not look again.
+ */
+export class HeaderList {
+  #entries: Entry[] = [];
+
+  static {
+    listOf = entries => {
+      const list = new HeaderList();
+      list.#entries = entries;
+      return list;
+    };
+    entriesOf = headers => headers.#entries;
+    keepWhere = (headers, isKept) => {
+      const entries = headers.#entries;
+      let kept = 0;
+      for (const entry of entries) if (isKept(entry)) entries[kept++] = entry;
+      if (kept < entries.length) entries.length = kept;
+    };
+  }
+
+  get size(): number {
+    return this.#entries.length;
+  }
+
+  /**
+   * Adds a field at the end.
+   *
+   * @param name in lower case
+   * @param value printable ASCII and inner spaces; what is beyond has to be encoded first
+   * @throws {HttpError} `unencodable`
+   */
+  push(name: string, value: string): void {
+    const field = FIELDS.get(name);
+    if (field === undefined && !isName(name)) {
+      throw new HttpError('unencodable', `${quote(name)} is not a field name in lower case`);
+    }
+    // The value may be a secret and is not shown.
+    if (!isValue(value))
+      throw new HttpError('unencodable', `the value for ${name} holds what no field may hold`);
+    this.#entries.push({ name: field === undefined ? name : field.name, value, field });
+  }
+
+  /** Replaces all values under a name. @throws {HttpError} `unencodable` */
+  set(name: string, value: string): void {
+    this.remove(name);
+    this.push(name, value);
+  }
+
+  /**
+   * The value under a name in lower case; several lines are joined as RFC 9110 §5.3 says, Cookie as RFC 9113 §8.2.3.
+   *
+   * A name that means one value only never stands twice in a decoded request. For Set-Cookie use `all`.
+   */
+  get(name: string): string | undefined {
+    let value: string | undefined;
+    for (const entry of this.#entries) {
+      if (entry.name !== name) continue;
+      if (value !== undefined) return this.all(name).join(name === 'cookie' ? '; ' : ', ');
+      value = entry.value;
+    }
+    return value;
+  }
+
+  all(name: string): string[] {
+    return this.#entries.filter(entry => entry.name === name).map(entry => entry.value);
+  }
+
+  has(name: string): boolean {
+    return this.#entries.some(entry => entry.name === name);
+  }
+
+  remove(name: string): void {
+    if (this.has(name)) this.#entries = this.#entries.filter(entry => entry.name !== name);
+  }
+
+  *entries(): IterableIterator<readonly [name: string, value: string]> {
+    for (const { name, value } of this.#entries) yield [name, value];
+  }
+}
+
+function isName(name: string): boolean {
+  if (name === '') return false;
+  for (let index = 0; index < name.length; index++) {
+    const code = name.charCodeAt(index);
+    // NUL is no token, and 0 says so in the table.
+    if (code === 0 || code >= DEL || TOKEN[code] !== code) return false;
+  }
+  return true;
+}
+
+function isValue(value: string): boolean {
+  const last = value.length - 1;
+  for (let index = 0; index <= last; index++) {
+    const code = value.charCodeAt(index);
+    // Codes above 0xff must not reach the Latin-1 encoder: it would keep their low byte, U+010D becoming CR.
+    if ((code < SP && code !== HTAB) || code >= DEL) return false;
+    if ((code === SP || code === HTAB) && (index === 0 || index === last)) return false;
+  }
+  return true;
+}

@@ -1,0 +1,3 @@
+import { CodedError } from '#base/error';
+
+export class IssuerError extends CodedError<'port-taken' | 'bad-user' | 'bad-scope'> {}
