@@ -1,9 +1,5 @@
 import { closed, compileSchema, Type, type Static } from '#base/schema';
 
-/** Identities of Ringwall's own parts stand in this namespace: `spiffe://<td>/ns/ringwall/sa/gateway`. */
-export const RINGWALL_NAMESPACE = 'ringwall';
-export const GATEWAY_ACCOUNT = 'gateway';
-
 const text = Type.String({ maxLength: 2048 });
 const port = Type.Integer({ minimum: 1, maximum: 65_535 });
 const count = Type.Integer({ minimum: 0 });

@@ -2,7 +2,7 @@
  * Bundles: what control compiles from the model for one enforcement point. Data only, and all that a point needs to
  * decide. A bundle travels in a DSSE envelope signed by control; its digest (SHA-256 of the payload) is its name.
  */
-export { bundleSchema, GATEWAY_ACCOUNT, RINGWALL_NAMESPACE } from './bundle.ts';
+export { bundleSchema } from './bundle.ts';
 export type {
   Address,
   AgentBundle,

@@ -1,6 +1,4 @@
 import {
-  GATEWAY_ACCOUNT,
-  RINGWALL_NAMESPACE,
   type Address,
   type AgentBundle,
   type AgentService,
@@ -13,7 +11,7 @@ import {
   type Upstream,
 } from '#domain/bundle';
 import type { Call, Issuer, Model, Route, Service } from '#domain/model';
-import { serviceIdentity } from '#domain/spiffe';
+import { partIdentity, serviceIdentity } from '#domain/spiffe';
 import type { AgentPlacement, Placement, ServicePlacement } from './placement.ts';
 
 export type CompileInput = {
@@ -128,7 +126,7 @@ function collectCallers(model: Model): ReadonlyMap<string, Caller[]> {
     }
   }
   for (const [callee, calls] of edgeCalls(model)) {
-    callers.get(callee)?.push({ identity: gatewayIdentity(model), service: GATEWAY_ACCOUNT, calls });
+    callers.get(callee)?.push({ identity: gatewayIdentity(model), service: 'gateway', calls });
   }
   return callers;
 }
@@ -183,7 +181,7 @@ function identityOf(model: Model, service: Service): string {
 }
 
 function gatewayIdentity(model: Model): string {
-  return serviceIdentity(model.trustDomain, RINGWALL_NAMESPACE, GATEWAY_ACCOUNT);
+  return partIdentity(model.trustDomain, 'gateway');
 }
 
 // INVARIANT: a checked model names only services that it declares, and whoever places a system places all of it.

@@ -6,5 +6,12 @@
  */
 export { isTrustDomain, parseSpiffeId } from './spiffe-id.ts';
 export type { SpiffeFault, SpiffeId, SpiffeVerdict } from './spiffe-id.ts';
-export { parseServiceIdentity, partIdentity, serviceIdentity, SpiffeError, trustDomainIdentity } from './service-identity.ts';
+export {
+  parseServiceIdentity,
+  partIdentity,
+  RINGWALL_NAMESPACE,
+  serviceIdentity,
+  SpiffeError,
+  trustDomainIdentity,
+} from './service-identity.ts';
 export type { ServiceIdentity } from './service-identity.ts';

@@ -1,6 +1,8 @@
 import { CodedError, quote } from '#base/error';
-import { RINGWALL_NAMESPACE } from '#domain/bundle';
 import { isSegment, isTrustDomain, parseSpiffeId } from './spiffe-id.ts';
+
+/** Identities of Ringwall's own parts stand in this namespace: `spiffe://<td>/ns/ringwall/sa/gateway`. */
+export const RINGWALL_NAMESPACE = 'ringwall';
 
 export class SpiffeError extends CodedError<'bad-trust-domain' | 'bad-namespace' | 'bad-service'> {}
 

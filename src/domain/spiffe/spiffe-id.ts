@@ -17,8 +17,7 @@ export type SpiffeFault =
   | 'trailing-slash';
 
 export type SpiffeVerdict =
-  | { readonly kind: 'id'; readonly id: SpiffeId }
-  | { readonly kind: 'refused'; readonly fault: SpiffeFault };
+  { readonly kind: 'id'; readonly id: SpiffeId } | { readonly kind: 'refused'; readonly fault: SpiffeFault };
 
 const SCHEME = 'spiffe://';
 // SPIFFE-ID §2.3: implementations must support 2048 bytes and must not generate more.

@@ -46,7 +46,12 @@ for (const [text, fault] of REFUSED) {
 }
 
 test('parseSpiffeId() accepts an id with and without a path, and dots inside of segments', () => {
-  for (const text of ['spiffe://a.b', 'spiffe://a_b-1.c/ns/x/sa/Y_z', 'spiffe://a/...', `spiffe://${'a'.repeat(255)}/b`]) {
+  for (const text of [
+    'spiffe://a.b',
+    'spiffe://a_b-1.c/ns/x/sa/Y_z',
+    'spiffe://a/...',
+    `spiffe://${'a'.repeat(255)}/b`,
+  ]) {
     const verdict = parseSpiffeId(text);
     assert.equal(verdict.kind, 'id');
     assert.equal(verdict.kind === 'id' && verdict.id.text, text);
@@ -62,10 +67,16 @@ test('parseSpiffeId() accepts exactly 2048 bytes and no more (SPIFFE-ID §2.3)',
 
 test('parseSpiffeId() never throws, and what it accepts is made of its parts', () => {
   fc.assert(
-    fc.property(fc.oneof(fc.string(), fc.string().map(rest => `spiffe://${rest}`)), text => {
-      const verdict = parseSpiffeId(text);
-      if (verdict.kind === 'id') assert.equal(`spiffe://${verdict.id.trustDomain}${verdict.id.path}`, text);
-    }),
+    fc.property(
+      fc.oneof(
+        fc.string(),
+        fc.string().map(rest => `spiffe://${rest}`),
+      ),
+      text => {
+        const verdict = parseSpiffeId(text);
+        if (verdict.kind === 'id') assert.equal(`spiffe://${verdict.id.trustDomain}${verdict.id.path}`, text);
+      },
+    ),
   );
 });
 
@@ -98,7 +109,10 @@ test('serviceIdentity() refuses parts that would change the shape of the id', ()
     ['a.b', 'default', 'a/b', 'bad-service'],
   ];
   for (const [trustDomain, namespace, service, code] of cases) {
-    assert.throws(() => serviceIdentity(trustDomain, namespace, service), error => hasCode(error, code));
+    assert.throws(
+      () => serviceIdentity(trustDomain, namespace, service),
+      error => hasCode(error, code),
+    );
   }
 });
 
