@@ -27,7 +27,8 @@ test('encodePae() gives the bytes of the specification', () => {
 test('encodePae() gives different bytes for different pairs', () => {
   fc.assert(
     fc.property(fc.string(), fc.uint8Array(), fc.string(), fc.uint8Array(), (typeA, bodyA, typeB, bodyB) => {
-      const same = Buffer.from(typeA).equals(Buffer.from(typeB)) && Buffer.from(bodyA).equals(Buffer.from(bodyB));
+      const same =
+        Buffer.from(typeA).equals(Buffer.from(typeB)) && Buffer.from(bodyA).equals(Buffer.from(bodyB));
       assert.equal(encodePae(typeA, bodyA).equals(encodePae(typeB, bodyB)), same);
     }),
   );
@@ -35,7 +36,10 @@ test('encodePae() gives different bytes for different pairs', () => {
 
 test('openEnvelope() gives what was sealed, also among signatures of other keys', () => {
   const envelope = sealed();
-  const several = { ...envelope, signatures: [...sealed(other.privateKey, 'key-0').signatures, ...envelope.signatures] };
+  const several = {
+    ...envelope,
+    signatures: [...sealed(other.privateKey, 'key-0').signatures, ...envelope.signatures],
+  };
   for (const candidate of [envelope, several]) {
     assert.deepEqual(openEnvelope(candidate, expected), { kind: 'verified', payload });
   }
@@ -45,10 +49,18 @@ const REFUSED: readonly (readonly [string, Envelope, string])[] = [
   ['another key under the right id', sealed(other.privateKey), 'bad-signature'],
   ['another key id', sealed(privateKey, 'key-2'), 'unknown-key'],
   ['another type, rightly signed', sealed(privateKey, 'key-1', 'text/plain'), 'wrong-payload-type'],
-  ['a type exchanged after signing', { ...sealed(privateKey, 'key-1', 'text/plain'), payloadType: TYPE }, 'bad-signature'],
+  [
+    'a type exchanged after signing',
+    { ...sealed(privateKey, 'key-1', 'text/plain'), payloadType: TYPE },
+    'bad-signature',
+  ],
   ['a changed payload', { ...sealed(), payload: Buffer.from('{"a":2}').toString('base64') }, 'bad-signature'],
   ['a payload in another spelling', { ...sealed(), payload: `${sealed().payload}\n` }, 'bad-encoding'],
-  ['a signature that is not base64', { ...sealed(), signatures: [{ keyid: 'key-1', sig: '*' }] }, 'bad-encoding'],
+  [
+    'a signature that is not base64',
+    { ...sealed(), signatures: [{ keyid: 'key-1', sig: '*' }] },
+    'bad-encoding',
+  ],
   ['an empty signature', { ...sealed(), signatures: [{ keyid: 'key-1', sig: '' }] }, 'bad-signature'],
 ];
 

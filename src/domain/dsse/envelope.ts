@@ -7,10 +7,13 @@ export const envelopeType = closed({
   payloadType: Type.String({ minLength: 1, maxLength: 256 }),
   /** Base64 of the payload's bytes. */
   payload: Type.String(),
-  signatures: Type.Array(closed({ keyid: Type.String({ maxLength: 256 }), sig: Type.String({ maxLength: 8192 }) }), {
-    minItems: 1,
-    maxItems: 8,
-  }),
+  signatures: Type.Array(
+    closed({ keyid: Type.String({ maxLength: 256 }), sig: Type.String({ maxLength: 8192 }) }),
+    {
+      minItems: 1,
+      maxItems: 8,
+    },
+  ),
 });
 
 /** A DSSE envelope in its JSON form (DSSE v1.0.2, envelope.md). */
@@ -59,6 +62,7 @@ export function openEnvelope(
   const payload = decodeBase64(envelope.payload);
   const sig = decodeBase64(signature.sig);
   if (payload === undefined || sig === undefined) return { kind: 'refused', fault: 'bad-encoding' };
-  if (!expected.verify(encodePae(envelope.payloadType, payload), sig)) return { kind: 'refused', fault: 'bad-signature' };
+  if (!expected.verify(encodePae(envelope.payloadType, payload), sig))
+    return { kind: 'refused', fault: 'bad-signature' };
   return { kind: 'verified', payload };
 }

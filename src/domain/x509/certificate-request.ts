@@ -14,7 +14,10 @@ const ECDSA_SHA256 = Buffer.from('300a06082a8648ce3d040302', 'hex');
  * @param sign ECDSA with SHA-256, signature in DER
  * @returns PEM
  */
-export function encodeCertificateRequest(publicKey: Uint8Array, sign: (bytes: Uint8Array) => Uint8Array): string {
+export function encodeCertificateRequest(
+  publicKey: Uint8Array,
+  sign: (bytes: Uint8Array) => Uint8Array,
+): string {
   const info = encodeDer(TAG.sequence, VERSION_1, NO_SUBJECT, publicKey, NO_ATTRIBUTES);
   const signature = encodeDer(TAG.bitString, Buffer.from([0]), sign(info));
   return toPem('CERTIFICATE REQUEST', encodeDer(TAG.sequence, info, ECDSA_SHA256, signature));

@@ -74,7 +74,8 @@ export class DerReader {
     if (count === 0 || count > 3) throw new DerError('damaged', 'a length has no DER form');
     let length = 0;
     for (let i = 0; i < count; i++) length = length * 256 + this.#byte();
-    if (length < 0x80 || length < 256 ** (count - 1)) throw new DerError('damaged', 'a length is not in its shortest form');
+    if (length < 0x80 || length < 256 ** (count - 1))
+      throw new DerError('damaged', 'a length is not in its shortest form');
     return length;
   }
 

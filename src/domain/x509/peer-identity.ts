@@ -1,7 +1,12 @@
 import type { X509Certificate } from 'node:crypto';
 import { hasCode } from '#base/error';
 import { parseSpiffeId } from '#domain/spiffe';
-import { CLIENT_AUTH, readCertificateFacts, SERVER_AUTH, type CertificateFacts } from './certificate-facts.ts';
+import {
+  CLIENT_AUTH,
+  readCertificateFacts,
+  SERVER_AUTH,
+  type CertificateFacts,
+} from './certificate-facts.ts';
 
 export type PeerFault =
   | 'damaged'
@@ -34,7 +39,13 @@ export function peerIdentity(certificate: X509Certificate): PeerVerdict {
   if (facts.isCa) return refused('is-authority');
   const usage = facts.keyUsage;
   // X509-SVID §4.3: key usage must be there, critical, allow digitalSignature and neither kind of signing for others.
-  if (usage === undefined || !usage.critical || !usage.digitalSignature || usage.keyCertSign || usage.cRLSign) {
+  if (
+    usage === undefined ||
+    !usage.critical ||
+    !usage.digitalSignature ||
+    usage.keyCertSign ||
+    usage.cRLSign
+  ) {
     return refused('bad-key-usage');
   }
   // X509-SVID §4.4: when there are extended key usages, both ends of TLS are among them.
@@ -45,7 +56,8 @@ export function peerIdentity(certificate: X509Certificate): PeerVerdict {
   return { kind: 'identity', id: verdict.id.text, trustDomain: verdict.id.trustDomain };
 }
 
-export type AuthorityFault = 'damaged' | 'not-an-authority' | 'bad-key-usage' | 'several-identities' | 'bad-identity';
+export type AuthorityFault =
+  'damaged' | 'not-an-authority' | 'bad-key-usage' | 'several-identities' | 'bad-identity';
 
 /**
  * Whether `certificate` may sign X.509-SVIDs (X509-SVID §3, §4.3, §5.2).
@@ -56,7 +68,8 @@ export function authorityFault(certificate: X509Certificate): AuthorityFault | u
   const facts = factsOf(certificate);
   if (facts === undefined) return 'damaged';
   if (!facts.isCa) return 'not-an-authority';
-  if (facts.keyUsage === undefined || !facts.keyUsage.critical || !facts.keyUsage.keyCertSign) return 'bad-key-usage';
+  if (facts.keyUsage === undefined || !facts.keyUsage.critical || !facts.keyUsage.keyCertSign)
+    return 'bad-key-usage';
   const [uri, ...more] = facts.uris;
   if (more.length > 0) return 'several-identities';
   if (uri === undefined) return undefined;

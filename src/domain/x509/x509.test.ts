@@ -70,9 +70,14 @@ test('peerIdentity() answers to every cut or flipped certificate without throwin
 const uri = (text: string) => encodeDer(0x86, Buffer.from(text));
 const dns = (text: string) => encodeDer(0x82, Buffer.from(text));
 const names = (...list: Buffer[]) => extension('551d11', false, encodeDer(TAG.sequence, ...list));
-const usage = (bits: number, critical = true) => extension('551d0f', critical, encodeDer(TAG.bitString, Buffer.from([0, bits])));
+const usage = (bits: number, critical = true) =>
+  extension('551d0f', critical, encodeDer(TAG.bitString, Buffer.from([0, bits])));
 const purposes = (...oids: string[]) =>
-  extension('551d25', false, encodeDer(TAG.sequence, ...oids.map(oid => encodeDer(TAG.oid, Buffer.from(oid, 'hex')))));
+  extension(
+    '551d25',
+    false,
+    encodeDer(TAG.sequence, ...oids.map(oid => encodeDer(TAG.oid, Buffer.from(oid, 'hex')))),
+  );
 const SERVER = '2b06010505070301';
 const CLIENT = '2b06010505070302';
 const ID = uri('spiffe://a.b/ns/default/sa/web');
@@ -175,5 +180,10 @@ function made(...extensions: Buffer[]): X509Certificate {
 
 function extension(oid: string, critical: boolean, value: Buffer): Buffer {
   const flag = critical ? [encodeDer(TAG.boolean, Buffer.from([0xff]))] : [];
-  return encodeDer(TAG.sequence, encodeDer(TAG.oid, Buffer.from(oid, 'hex')), ...flag, encodeDer(TAG.octetString, value));
+  return encodeDer(
+    TAG.sequence,
+    encodeDer(TAG.oid, Buffer.from(oid, 'hex')),
+    ...flag,
+    encodeDer(TAG.octetString, value),
+  );
 }

@@ -1,0 +1,272 @@
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import { test } from 'node:test';
+import { systemClock } from '#base/clock';
+import { silentLog } from '#base/log';
+import type { AgentBundle, Bundle } from '#domain/bundle';
+import { sealBundle, type PointMessage } from '#service/link';
+import { Backoff } from './backoff.ts';
+import { BundleIntake, type InForce, type IntakeVerdict } from './bundle-intake.ts';
+import { HeldIdentities } from './held-identities.ts';
+import { RecordShipper } from './record-shipper.ts';
+import { pointConfigSchema, type PointConfig } from '#service/point';
+import { trustDomainOf } from './connect-control.ts';
+
+// Bundles
+
+const { publicKey, privateKey } = generateKeyPairSync('ed25519');
+
+function bundleOf(version: number, more: Partial<AgentBundle> = {}): Bundle {
+  return {
+    apiVersion: 'ringwall.dev/bundle/v1',
+    kind: 'agent',
+    system: 'lab',
+    trustDomain: 'a.test',
+    point: 'agent',
+    version,
+    model: 'sha256:00',
+    trustAnchors: [],
+    revoked: { identities: [], serials: [] },
+    admin: { host: '127.0.0.1', port: 1 },
+    services: [],
+    ...more,
+  };
+}
+
+const { services: _, ...common } = bundleOf(6) as AgentBundle;
+const GATEWAY_BUNDLE: Bundle = {
+  ...common,
+  kind: 'gateway',
+  identity: 'spiffe://a.test/ns/ringwall/sa/gateway',
+  listen: { host: '127.0.0.1', port: 1 },
+  issuers: [],
+  hosts: [],
+  upstreams: [],
+};
+
+function intakeOf(inForce: InForce = { version: 0, digest: '' }) {
+  const applied: number[] = [];
+  const kept: number[] = [];
+  const verdicts: IntakeVerdict[] = [];
+  const host = {
+    fault: undefined as Error | undefined,
+    apply(bundle: Bundle) {
+      if (this.fault !== undefined) return Promise.reject(this.fault);
+      applied.push(bundle.version);
+      return Promise.resolve();
+    },
+  };
+  const identities = new HeldIdentities({
+    trustAnchors: [],
+    kept: {},
+    certify: () => Promise.resolve({ kind: 'refused', reason: 'test' }),
+    clock: systemClock,
+    log: silentLog,
+    changed: () => {},
+  });
+  const intake = new BundleIntake({
+    name: 'agent',
+    kind: 'agent',
+    trustDomain: 'a.test',
+    identity: 'spiffe://a.test/ns/ringwall/sa/agent',
+    bundleKey: publicKey,
+    inForce,
+    identities,
+    host,
+    keep: (_, { version }) => Promise.resolve(void kept.push(version)),
+    report: verdict => verdicts.push(verdict),
+    clock: systemClock,
+    log: silentLog,
+  });
+  const receive = async (bundle: Bundle, key = privateKey) => {
+    intake.receive(sealBundle(bundle, key).envelope, bundle.version);
+    // `settle` drops what waits; a bundle that is being applied is not waiting any more.
+    await new Promise(resolve => setImmediate(resolve));
+    await intake.settle();
+    identities.close();
+    return verdicts.at(-1);
+  };
+  return { intake, host, receive, applied, kept, verdicts };
+}
+
+test('a bundle is applied, kept and acknowledged, in this order', async () => {
+  const { receive, applied, kept, intake } = intakeOf();
+  const verdict = await receive(bundleOf(3));
+  assert.equal(verdict?.kind, 'applied');
+  assert.deepEqual([applied, kept], [[3], [3]]);
+  assert.equal(intake.inForce.version, 3);
+  await intake.serving;
+});
+
+const other = generateKeyPairSync('ed25519').privateKey;
+const before = { version: 5, digest: 'sha256:aa' };
+const REFUSED: readonly (readonly [string, string, Bundle, typeof privateKey])[] = [
+  ['signed by another key', 'unknown-key', bundleOf(6), other],
+  ['for another point', 'wrong-point', bundleOf(6, { point: 'agent-2' }), privateKey],
+  ['for another kind of point', 'wrong-point', GATEWAY_BUNDLE, privateKey],
+  ['of another trust domain', 'wrong-trust-domain', bundleOf(6, { trustDomain: 'b.test' }), privateKey],
+  ['that is older, though control signed it once', 'older-version', bundleOf(4), privateKey],
+  ['of the same version with other content', 'older-version', bundleOf(5), privateKey],
+  ['of another shape', 'wrong-shape', { ...bundleOf(6), extra: true } as unknown as Bundle, privateKey],
+];
+
+for (const [what, fault, bundle, key] of REFUSED) {
+  test(`a bundle ${what} is refused and reported`, async () => {
+    const { receive, applied, kept } = intakeOf(before);
+    const verdict = await receive(bundle, key);
+    assert.equal(verdict?.kind === 'rejected' && verdict.fault, fault);
+    assert.deepEqual([applied, kept], [[], []]);
+  });
+}
+
+test('a bundle that the host cannot apply is reported, and the former one stays acknowledged', async () => {
+  const { host, intake, kept, receive } = intakeOf();
+  await receive(bundleOf(1));
+  host.fault = new Error('port 15001 is taken');
+  const verdict = await receive(bundleOf(2));
+  assert.deepEqual(verdict, {
+    kind: 'rejected',
+    version: 2,
+    fault: 'not-applied',
+    message: 'port 15001 is taken',
+  });
+  assert.equal(intake.inForce.version, 1);
+  assert.deepEqual(kept, [1]);
+});
+
+// Records
+
+function shipperOf(lines: string[]) {
+  const sent: Extract<PointMessage, { kind: 'records' }>[] = [];
+  const state = { up: true, acknowledged: 0 };
+  const shipper = new RecordShipper({
+    journal: {
+      readFrom: (seq, max) =>
+        Promise.resolve({
+          point: 'agent',
+          epoch: 'e',
+          firstSeq: seq,
+          lines: lines.slice(seq - 1, seq - 1 + max),
+        }),
+      acknowledge: seq => void (state.acknowledged = seq),
+      get oldestSeq() {
+        return state.acknowledged + 1;
+      },
+      onAppended: () => () => {},
+    },
+    send: message => void (message.kind === 'records' && sent.push(message)),
+    isUp: () => state.up,
+    log: silentLog,
+  });
+  const turn = () => new Promise(resolve => setImmediate(resolve));
+  return { shipper, sent, state, turn };
+}
+
+test('the shipper sends one batch at a time and goes on after its acknowledgement', async () => {
+  const { shipper, sent, state, turn } = shipperOf(Array.from({ length: 1500 }, (_, i) => `r${i + 1}`));
+  shipper.restart();
+  await turn();
+  shipper.restart();
+  await turn();
+  assert.deepEqual(
+    sent.map(({ firstSeq, lines }) => [firstSeq, lines.length]),
+    [
+      [1, 1024],
+      [1, 1024],
+    ],
+  );
+  shipper.recorded('e', 1024);
+  await turn();
+  assert.deepEqual([sent.at(-1)?.firstSeq, sent.at(-1)?.lines.length, state.acknowledged], [1025, 476, 1024]);
+  shipper.recorded('e', 1500);
+  await turn();
+  assert.equal(sent.length, 3);
+});
+
+test('the shipper ignores acknowledgements of what is not on its way', async () => {
+  const { shipper, sent, state, turn } = shipperOf(['r1', 'r2']);
+  shipper.recorded('e', 9);
+  shipper.restart();
+  await turn();
+  shipper.recorded('another epoch', 2);
+  assert.equal(state.acknowledged, 0);
+  assert.equal(sent.length, 1);
+});
+
+test('the shipper begins again at the oldest record after control did not take a batch', async () => {
+  const { shipper, sent, turn } = shipperOf(['r1', 'r2', 'r3']);
+  shipper.restart();
+  await turn();
+  shipper.recorded('e', 2);
+  await turn();
+  shipper.notRecorded();
+  await turn();
+  assert.deepEqual(
+    sent.map(({ firstSeq }) => firstSeq),
+    [1, 3],
+  );
+  await new Promise(resolve => setTimeout(resolve, 1100));
+  assert.deepEqual(
+    sent.map(({ firstSeq }) => firstSeq),
+    [1, 3, 3],
+  );
+  shipper.close();
+});
+
+test('the shipper bounds a message, and sends a record that no message carries as lost', async () => {
+  const { shipper, sent, turn } = shipperOf([
+    'a'.repeat(70_000),
+    ...Array.from({ length: 100 }, () => 'b'.repeat(60_000)),
+  ]);
+  shipper.restart();
+  await turn();
+  assert.equal(sent[0]?.lines[0], '');
+  assert.ok((sent[0]?.lines.join('').length ?? 0) <= 2 * 1024 * 1024);
+  assert.ok((sent[0]?.lines.length ?? 0) > 10);
+});
+
+test('the shipper sends nothing while there is no stream', async () => {
+  const { shipper, sent, state, turn } = shipperOf(['r1']);
+  state.up = false;
+  shipper.restart();
+  await turn();
+  assert.equal(sent.length, 0);
+  shipper.close();
+});
+
+// The rest
+
+test('Backoff doubles up to its bound and begins anew after a reset', () => {
+  const backoff = new Backoff(100, 1000);
+  const waits = Array.from({ length: 50 }, () => backoff.nextMs());
+  assert.ok(waits.every(wait => wait >= 50 && wait <= 1000));
+  assert.ok(waits[0]! <= 100);
+  assert.ok(Math.max(...waits) > 400);
+  backoff.reset();
+  assert.ok(backoff.nextMs() <= 100);
+});
+
+const config: PointConfig = {
+  name: 'agent',
+  control: { host: '127.0.0.1', port: 1 },
+  trustAnchors: ['x'],
+  joinToken: '',
+  stateDir: '/tmp/x',
+};
+
+test('pointConfigSchema refuses names that are paths, ports that are none, and unknown keys', () => {
+  assert.equal(pointConfigSchema.is(config), true);
+  for (const wrong of [
+    { name: '../x' },
+    { name: '' },
+    { control: { host: 'a', port: 0 } },
+    { trustAnchors: [] },
+    { extra: 1 },
+  ]) {
+    assert.equal(pointConfigSchema.is({ ...config, ...wrong }), false, JSON.stringify(wrong));
+  }
+});
+
+test('trustDomainOf() refuses anchors that are no roots of a trust domain', () => {
+  assert.throws(() => trustDomainOf(config), { code: 'bad-trust-anchors' });
+});
