@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { explain, type Explanation } from '#domain/explain';
+import { explain, findRule, type Explanation } from '#domain/explain';
 import { parseModel, type Model } from '#domain/model';
 
 const TEXT = `apiVersion: ringwall.dev/v1
@@ -108,5 +108,14 @@ test('explain() knows no names but those of the model', () => {
     ['outside', 'evil.test'],
   ] as const) {
     assert.equal(ask(caller, callee, 'GET').kind, 'unknown-name');
+  }
+});
+
+test('findRule() finds every rule by its name, and no other', () => {
+  assert.equal(findRule(model, 'edge/shop.test/1')?.at.line, 11);
+  assert.equal(findRule(model, 'calls/checkout/payment/0')?.at.line, 28);
+  assert.equal(findRule(model, 'calls/catalog/db/0')?.path, undefined);
+  for (const name of ['', 'edge/shop.test/2', 'calls/checkout/payment', 'constructor']) {
+    assert.equal(findRule(model, name), undefined);
   }
 });

@@ -70,6 +70,17 @@ export function explain(model: Model, question: Question): Explanation {
   };
 }
 
+/** The rule of this name, as records and proofs hold it; `undefined` when the model has none. */
+export function findRule(model: Model, name: string): RuleView | undefined {
+  for (const rule of collectRules(model)) if (rule.rule === name) return view(rule);
+  for (const { name: caller, egress } of model.services.values()) {
+    const found = egress.find(({ rule }) => rule === name);
+    if (found === undefined) continue;
+    return { rule: name, at: found.at, caller, callee: found.origin, methods: ['reach'], path: undefined };
+  }
+  return undefined;
+}
+
 function* collectRules(model: Model): Generator<Candidate> {
   for (const { routes } of model.edge.hosts) {
     for (const route of routes) {

@@ -1,0 +1,92 @@
+import { resolve } from 'node:path';
+import { callControl, ControlError } from '#service/control-client';
+import { findRule } from '#domain/explain';
+import { parseModel, type Model } from '#domain/model';
+import type { TransactionRecord } from '#domain/record';
+import type { RecordsView } from '#service/ledger';
+import { reportControlFailure } from './control-failure.ts';
+import { describeRule } from './describe-rule.ts';
+import { EXIT, type ExitCode, type Io } from './io.ts';
+import { paint, type Colour } from './paint.ts';
+
+type Hop = { readonly point: string; readonly record: TransactionRecord };
+
+const COLOURS: Readonly<Record<TransactionRecord['decision'], Colour>> = {
+  allowed: 'green',
+  refused: 'red',
+  failed: 'yellow',
+};
+
+/** Tells what every point decided on one request, by which line of the model that runs. */
+export async function explainRequest(
+  io: Io,
+  requestId: string,
+  options: { readonly state: string; readonly json: boolean },
+): Promise<ExitCode> {
+  const stateDir = resolve(io.cwd, options.state);
+  try {
+    const hops = await findHops(stateDir, requestId);
+    const model = await runningModel(stateDir);
+    const explained = hops.map(({ point, record }) => {
+      const rule = model === undefined || record.rule === '' ? undefined : findRule(model, record.rule);
+      return { point, record, rule };
+    });
+    io.out(
+      options.json
+        ? `${JSON.stringify(explained, null, 2)}\n`
+        : explained.map(({ point, record, rule }) => formatHop(io, point, record, rule)).join(''),
+    );
+    return hops.every(({ record }) => record.decision === 'allowed') ? EXIT.ok : EXIT.negative;
+  } catch (error) {
+    if (!(error instanceof ControlError)) throw error;
+    if (error.problem?.status === 404) {
+      io.err(
+        `ringwall: no record of request ${requestId}; records of relaxed services arrive within a second\n`,
+      );
+      return EXIT.undecided;
+    }
+    return reportControlFailure(io, error);
+  }
+}
+
+async function findHops(stateDir: string, requestId: string): Promise<Hop[]> {
+  const { records } = await callControl<RecordsView>(
+    stateDir,
+    'GET',
+    `/records/${encodeURIComponent(requestId)}`,
+  );
+  return records
+    .flatMap(entry => (entry.kind === 'record' ? [{ point: entry.point, record: entry.record }] : []))
+    .sort((a, b) => a.record.timeMs - b.record.timeMs || depth(a.record) - depth(b.record));
+}
+
+/** Hops of the same millisecond stand in the order in which a request passes them. */
+function depth({ direction }: TransactionRecord): number {
+  return ['edge', 'inbound', 'outbound', 'egress'].indexOf(direction);
+}
+
+async function runningModel(stateDir: string): Promise<Model | undefined> {
+  const source = await callControl<Parameters<typeof parseModel>[0]>(stateDir, 'GET', '/model');
+  const parsed = parseModel(source);
+  return parsed.kind === 'model' ? parsed.model : undefined;
+}
+
+function formatHop(
+  io: Io,
+  point: string,
+  record: TransactionRecord,
+  rule: ReturnType<typeof findRule>,
+): string {
+  const { callee, client, decision, detail, direction, method, path, reason, status } = record;
+  const reasons = reason === '' ? '' : ` (${reason}${detail === '' ? '' : `: ${detail}`})`;
+  const who = client.id === '' ? client.kind : `${client.kind} ${client.id}`;
+  const lines = [
+    `${point}, ${direction}: ${paint(io, COLOURS[decision], decision)}${reasons}, status ${status}`,
+    `  ${who} from ${client.address}: ${method} ${record.host}${path}${callee === '' ? '' : ` → ${callee}`}`,
+  ];
+  if (rule !== undefined)
+    lines.push(`  ${decision === 'refused' ? 'nearest: ' : 'by '}${describeRule(rule)}`);
+  else if (record.rule !== '')
+    lines.push(`  by ${record.rule}, which the running model does not have any more`);
+  return `${lines.join('\n')}\n`;
+}
