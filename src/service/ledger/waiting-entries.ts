@@ -1,0 +1,56 @@
+import { hashLeaf } from '#domain/merkle';
+import { decodeEntry, type LedgerEntry } from '#domain/record';
+import type { IndexedEntry } from './search-index.ts';
+import type { Leaf } from './tree-log.ts';
+
+type Waiting = Leaf & { entry: LedgerEntry | null };
+
+/** Entries on their way into the tree, by their index in it. */
+export class WaitingEntries {
+  #entries: Waiting[] = [];
+  #from: number;
+  #bytes = 0;
+
+  /** @param from the index that the first entry will have */
+  constructor(from: number) {
+    this.#from = from;
+  }
+
+  /** The index of the first entry that waits; those before it are in the tree. */
+  get from(): number {
+    return this.#from;
+  }
+  get to(): number {
+    return this.#from + this.#entries.length;
+  }
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  push(line: string, entry: LedgerEntry): void {
+    const bytes = Buffer.from(line, 'latin1');
+    this.#entries.push({ bytes, hash: hashLeaf(bytes), entry });
+    this.#bytes += bytes.byteLength;
+  }
+
+  leaves(from: number, to: number): readonly Leaf[] {
+    return this.#entries.slice(from - this.#from, to - this.#from);
+  }
+
+  /** For the search index, once: what an entry says is forgotten with it, its bytes are kept. */
+  takeIndexed(from: number, to: number): IndexedEntry[] {
+    return this.#entries.slice(from - this.#from, to - this.#from).map((waiting, offset) => {
+      const { bytes, hash } = waiting;
+      const entry = waiting.entry ?? decodeEntry(bytes.toString('latin1'));
+      waiting.entry = null;
+      return { index: from + offset, entry, leafHash: hash };
+    });
+  }
+
+  /** Entries before `index` are in the tree. */
+  dropBefore(index: number): void {
+    const dropped = this.#entries.splice(0, index - this.#from);
+    for (const { bytes } of dropped) this.#bytes -= bytes.byteLength;
+    this.#from += dropped.length;
+  }
+}
