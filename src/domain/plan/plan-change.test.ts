@@ -119,6 +119,15 @@ for (const [what, before, after, expected] of changes) {
   });
 }
 
+test('planChange() tells routes of one path apart by their methods', () => {
+  const get = 'path: /o, methods: [GET], clients: [anonymous], limits: [9/s burst 9 per client]';
+  const post = 'path: /o, methods: [POST], clients: [anonymous], limits: [2/s burst 2 per client]';
+  assert.deepEqual(plan(model([get, post], 'GET /a'), model([post, get], 'GET /a')), []);
+  assert.deepEqual(plan(model([get, post], 'GET /a'), model([get, post.replace('2/s', '3/s')], 'GET /a')), [
+    'loosens shop.test/o: limits 2/s burst 2 per client → 3/s burst 2 per client',
+  ]);
+});
+
 test('planChange() is empty or mirrored when the models are swapped', () => {
   const before = model([ROUTE], 'GET /a, GET /b');
   const after = model([ROUTE, USER], 'GET /a');

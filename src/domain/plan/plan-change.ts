@@ -72,21 +72,28 @@ function covers(wide: Way, narrow: Way): boolean {
   return coversPattern(wide.path, narrow.path);
 }
 
-/** The conditions of routes that stand in both models at the same host, path and service. */
+/** The conditions of routes that stand in both models for the same host, method, path and service. */
 function compareRoutes(before: Edge, after: Edge): Change[] {
-  const old = new Map(
-    before.hosts.flatMap(({ host, routes }) => routes.map(route => [routeKey(host, route), route])),
-  );
-  return after.hosts.flatMap(({ host, routes }) =>
-    routes.flatMap(route => {
-      const previous = old.get(routeKey(host, route));
-      return previous === undefined ? [] : compareRoute(host, previous, route);
-    }),
-  );
+  const old = new Map([...eachRoute(before)].map(({ key, route }) => [key, route]));
+  const compared = new Set<Route>();
+  return [...eachRoute(after)].flatMap(({ key, host, route }) => {
+    const previous = old.get(key);
+    if (previous === undefined || compared.has(route)) return [];
+    compared.add(route);
+    return compareRoute(host, previous, route);
+  });
 }
 
-function routeKey(host: string, { path, to }: Route): string {
-  return JSON.stringify([host, path.text, to]);
+function* eachRoute({
+  hosts,
+}: Edge): Generator<{ readonly key: string; readonly host: string; readonly route: Route }> {
+  for (const { host, routes } of hosts) {
+    for (const route of routes) {
+      for (const method of route.methods) {
+        yield { key: JSON.stringify([host, method, route.path.text, route.to]), host, route };
+      }
+    }
+  }
 }
 
 function compareRoute(host: string, before: Route, after: Route): Change[] {
