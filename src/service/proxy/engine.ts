@@ -1,0 +1,150 @@
+import type { Clock } from '#base/clock';
+import type { Revocations } from '#domain/bundle';
+import { ClientConnection, type ConnectionParts } from './client-connection.ts';
+import { Deadlines } from './deadlines.ts';
+import type { Hop } from './hop.ts';
+import type { Arrival, Held, ListenerOptions } from './listener.ts';
+import { Listeners } from './listeners.ts';
+import { Pipeline, type ConnectionFacts } from './pipeline.ts';
+import type { Recorder } from './recorder.ts';
+import { ConnectionIndex, serialName, type Revoked } from './revocation.ts';
+import { DEFAULT_SETTINGS, type ProxySettings } from './settings.ts';
+import type { Dialled } from './upstream-connection.ts';
+import { UpstreamPool } from './upstream-pool.ts';
+
+/** Where the connections of one purpose find the hop in force. */
+export type HopSlot = { hop: Hop };
+
+/** What a bundle puts in force, all at once. */
+export type Change = {
+  readonly listeners: readonly ListenerOptions[];
+  /** Called between the opening of new listeners and the first request under the new bundle. */
+  readonly swap: () => void;
+  /** Keys of the pools that the new bundle uses. */
+  readonly pools: ReadonlySet<string>;
+  readonly revocations: Revocations;
+};
+
+/** The parts that gateway and agent share, put together: connections in, connections out, and what ties them. */
+export class Engine {
+  readonly settings: ProxySettings;
+  readonly clock: Clock;
+  readonly recorder: Recorder;
+  readonly deadlines: Deadlines;
+  readonly listeners = new Listeners();
+  readonly #pipeline: Pipeline;
+  readonly #parts: ConnectionParts;
+  readonly #index = new ConnectionIndex();
+  readonly #pools = new Map<string, UpstreamPool>();
+  #connections = 0;
+  #revoked: Revoked = { identities: new Set(), serials: new Set() };
+
+  constructor(options: {
+    readonly recorder: Recorder;
+    readonly clock: Clock;
+    readonly settings?: Partial<ProxySettings>;
+  }) {
+    this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
+    this.clock = options.clock;
+    this.recorder = options.recorder;
+    this.deadlines = new Deadlines(options.clock);
+    this.#pipeline = new Pipeline(options.clock);
+    const { settings, clock, recorder, deadlines } = this;
+    this.#parts = { settings, clock, recorder, deadlines, pipeline: this.#pipeline };
+  }
+
+  /** Open connections of callers. */
+  get connections(): number {
+    return this.#connections;
+  }
+
+  get upstreamConnections(): number {
+    return [...this.#pools.values()].reduce((sum, pool) => sum + pool.size, 0);
+  }
+
+  get revoked(): Revoked {
+    return this.#revoked;
+  }
+
+  /**
+   * Puts a change in force. Nothing has changed when it rejects.
+   * @throws the system's error when an address cannot be had
+   */
+  async apply(change: Change): Promise<void> {
+    const prepared = await this.listeners.prepare(change.listeners, this.settings.drainTimeoutMs);
+    // INVARIANT: no await from here on: no request is decided on by half a bundle.
+    this.#revoked = {
+      identities: new Set(change.revocations.identities),
+      serials: new Set(change.revocations.serials),
+    };
+    change.swap();
+    prepared.commit();
+    for (const [key, pool] of this.#pools) {
+      if (change.pools.has(key)) continue;
+      this.#pools.delete(key);
+      pool.retire();
+    }
+    // Last: what is cut here comes back to a point that no longer lets it in.
+    this.#index.cut(this.#revoked);
+  }
+
+  /** Speaks HTTP with a connection that a listener let in. @param names SPIFFE IDs at its ends */
+  converse(arrival: Arrival, slot: HopSlot, names: readonly string[]): Held {
+    const connection = new ClientConnection({ ...arrival, hop: () => slot.hop }, this.#parts);
+    this.hold(connection, arrival.peer === undefined ? names : [...names, serialName(arrival.peer.serial)]);
+    return connection;
+  }
+
+  /** Keeps a connection findable for revocation until it is closed. */
+  hold(connection: Held, names: readonly string[]): void {
+    this.#connections++;
+    this.#index.add(connection, names);
+    void connection.closed.then(() => {
+      this.#connections--;
+      this.#index.remove(connection, names);
+    });
+  }
+
+  /** The pool under `key`, made at first use. @param identities SPIFFE IDs at the ends of its connections */
+  pool(key: string, dial: () => Dialled | undefined, identities: readonly string[]): UpstreamPool {
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      const { settings, deadlines, clock } = this;
+      pool = new UpstreamPool(dial, identities, { settings, deadlines, clock, index: this.#index });
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  /** Records a connection that carried no request: refused, or spliced. */
+  record(
+    facts: ConnectionFacts,
+    mode: 'durable' | 'relaxed',
+    done?: (error: Error | undefined) => void,
+  ): void {
+    this.recorder.append(this.#pipeline.recordConnection(facts), mode, done);
+  }
+
+  /** Records a connection that was refused before it could ask for anything. */
+  recordRefused(
+    refused: Pick<ConnectionFacts, 'direction' | 'callee' | 'method' | 'reason' | 'detail' | 'address'> & {
+      readonly caller?: string;
+    },
+  ): void {
+    const nothing = { caller: '', rule: '', bytesIn: 0, bytesOut: 0, durationUs: 0 };
+    this.record({ ...nothing, ...refused, timeMs: this.clock.nowMs() }, 'relaxed');
+  }
+
+  /** Accepts no more and lets requests in flight end, within the time for it. */
+  async drain(): Promise<void> {
+    await this.listeners.drain(this.settings.drainTimeoutMs);
+    this.close();
+  }
+
+  close(): void {
+    this.listeners.close();
+    for (const pool of this.#pools.values()) pool.destroy();
+    this.#pools.clear();
+    this.deadlines.close();
+  }
+}

@@ -1,0 +1,396 @@
+import type { Reason } from '#domain/decision';
+import {
+  encodeChunkHead,
+  encodeLastChunk,
+  type Framing,
+  type HeaderList,
+  type ResponseHead,
+} from '#domain/http';
+import type { HeaderLine } from '#domain/limit';
+import type { Permit } from '#domain/policy';
+import type { TransactionRecord } from '#domain/record';
+import { AnswerWriter, type ByteSink } from './answer-writer.ts';
+import type { Caller } from './caller.ts';
+import type { Admission, Destination, Hop, Stop } from './hop.ts';
+import type { Peer } from './peer.ts';
+import type { Intake } from './intake.ts';
+import type { Recorder } from './recorder.ts';
+import type { ProxySettings } from './settings.ts';
+import type { AnswerSink, UpstreamConnection, UpstreamFailure } from './upstream-connection.ts';
+
+const NO_HEADERS: readonly HeaderLine[] = [];
+
+/** The caller's connection, as an exchange sees it. */
+export interface Downstream extends ByteSink {
+  /** The peer's IP address. */
+  readonly address: string;
+  readonly peer: Peer | undefined;
+  /** SNI, lower case; empty without one. */
+  readonly serverName: string;
+  readonly settings: ProxySettings;
+  readonly recorder: Recorder;
+  /** Whether the connection must not serve another request. */
+  readonly closing: boolean;
+  /** Hands body bytes on from now, with what has arrived already. */
+  takeBody(): void;
+  /** Reads no more body for now. */
+  holdBody(): void;
+  /** Drops what is left of the body if all of it is here; whether the body has ended. */
+  skipBody(): boolean;
+  /** Tells the client to send its body (RFC 9110 §10.1.1), unless it has begun already. */
+  inviteBody(): void;
+  /** The answer is written. */
+  finished(keepAlive: boolean): void;
+  destroy(): void;
+}
+
+/** What the pipeline does at the end of an exchange: the stages `answer` and `record`, and the answer to a refusal. */
+export type Stages = {
+  /** @returns the encoded head */
+  readonly answer: (x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean) => string;
+  readonly interim: (head: ResponseHead) => string;
+  readonly refuse: (
+    x: Exchange,
+    reason: Reason,
+    headers: readonly HeaderLine[],
+    keepAlive: boolean,
+  ) => string;
+  readonly record: (x: Exchange) => TransactionRecord;
+};
+
+export type Forwarding = {
+  readonly destination: Destination;
+  readonly head: string;
+  readonly framing: Framing;
+  /** For the record: which rule allowed it. */
+  readonly permit: Permit;
+};
+
+/**
+ * One request and its answer: moves bytes both ways with back-pressure, and ends exactly once.
+ *
+ * What is decided about it comes from the pipeline; nothing here looks at a rule.
+ */
+export class Exchange implements AnswerSink {
+  readonly intake: Intake;
+  readonly hop: Hop;
+  readonly from: Downstream;
+  readonly method: string;
+
+  // What the record says, filled in as it becomes known.
+  destination: Destination | undefined;
+  caller: Caller | undefined;
+  /** Normalised once it could be. */
+  path: string;
+  rule = '';
+  reason: Reason | '' = '';
+  detail = '';
+  status = 0;
+  bytesIn = 0;
+  bytesOut = 0;
+  admission: Admission | undefined;
+  /** For a caller that was given an id: told with the answer, whatever it is. */
+  greeting: readonly HeaderLine[] = NO_HEADERS;
+
+  /** After this nothing reaches the caller any more. */
+  ended = false;
+  readonly #stages: Stages;
+  readonly #writer: AnswerWriter;
+  #forwarding: Forwarding | undefined;
+  #upstream: UpstreamConnection | undefined;
+  #collecting:
+    | { readonly chunks: Buffer[]; readonly maxBytes: number; readonly proceed: (body: Buffer) => void }
+    | undefined;
+  #collected: Buffer | undefined;
+  #requestEnded: boolean;
+  #requestTrailers: HeaderList | undefined;
+  #answerFraming: Framing | undefined;
+  #keepAlive = true;
+  #upstreamDone = false;
+  #retried = false;
+  #answered = false;
+
+  constructor(intake: Intake, hop: Hop, from: Downstream, stages: Stages) {
+    this.intake = intake;
+    this.hop = hop;
+    this.from = from;
+    this.method = intake.head.method;
+    this.path = intake.head.rawPath;
+    this.#stages = stages;
+    this.#writer = new AnswerWriter(from);
+    this.#requestEnded = isEmpty(intake.head.framing);
+  }
+
+  // ---- what the pipeline asks for
+
+  /** Reads the whole body before `proceed`; a body above `maxBytes` is refused. */
+  collect(maxBytes: number, proceed: (body: Buffer) => void): void {
+    if (this.#requestEnded) {
+      proceed(Buffer.alloc(0));
+      return;
+    }
+    this.#collecting = { chunks: [], maxBytes, proceed };
+    this.from.inviteBody();
+    this.from.takeBody();
+  }
+
+  forward(forwarding: Forwarding): void {
+    this.#forwarding = forwarding;
+    this.rule = forwarding.permit.rule;
+    if (forwarding.destination.mode === 'durable') this.#writer.hold(this.from.settings.holdBytes);
+    forwarding.destination.pool.acquire(this);
+  }
+
+  /** Answers with a problem instead of forwarding, or instead of the answer that cannot be given. */
+  refuse(stop: Stop): void {
+    if (this.ended) return;
+    this.reason = stop.reason;
+    this.detail = stop.detail ?? '';
+    if (stop.nearest !== '') this.rule = stop.nearest;
+    this.#release();
+    if (this.#writer.begun) {
+      // The status has left; to cut the connection is the only way left to say that the answer is not whole.
+      this.#finish(false, 'cut');
+      return;
+    }
+    this.#writer.clear();
+    const keepAlive = this.#mayKeepAlive() && (this.#requestEnded || this.from.skipBody());
+    this.bytesOut = 0;
+    this.#writer.push(this.#stages.refuse(this, stop.reason, stop.headers ?? [], keepAlive));
+    this.#finish(keepAlive, 'write');
+  }
+
+  /** The caller is gone: nobody will read an answer. */
+  abandon(detail: string): void {
+    if (this.ended) return;
+    this.detail = detail;
+    this.#release();
+    this.#finish(false, 'cut');
+  }
+
+  // ---- the request's body
+
+  requestData(chunk: Buffer): void {
+    this.bytesIn += chunk.length;
+    const collecting = this.#collecting;
+    const maxBytes = collecting?.maxBytes ?? this.destination?.maxRequestBytes ?? 0;
+    if (this.bytesIn > maxBytes) {
+      this.refuse({
+        kind: 'refused',
+        reason: 'request-too-large',
+        nearest: this.rule,
+        detail: `above ${maxBytes} bytes`,
+      });
+      return;
+    }
+    if (collecting !== undefined) {
+      collecting.chunks.push(chunk);
+      return;
+    }
+    const forwarding = this.#forwarding;
+    if (forwarding !== undefined && this.#upstream?.sendData(chunk, forwarding.framing) === false)
+      this.from.holdBody();
+  }
+
+  requestEnd(trailers: HeaderList | undefined): void {
+    this.#requestEnded = true;
+    this.#requestTrailers = trailers;
+    const collecting = this.#collecting;
+    if (collecting !== undefined) {
+      this.#collecting = undefined;
+      this.#collected =
+        collecting.chunks.length === 1 ? collecting.chunks[0] : Buffer.concat(collecting.chunks);
+      collecting.proceed(this.#collected ?? Buffer.alloc(0));
+      return;
+    }
+    this.#endUpload();
+  }
+
+  // ---- the upstream's side
+
+  upstreamConnecting(connection: UpstreamConnection): void {
+    this.#upstream = connection;
+  }
+
+  upstreamReady(connection: UpstreamConnection): void {
+    const forwarding = this.#forwarding;
+    if (forwarding === undefined || this.ended) {
+      connection.abandon();
+      return;
+    }
+    this.#upstream = connection;
+    const { head, framing } = forwarding;
+    const bodyFollows = !isEmpty(framing);
+    connection.send(head, bodyFollows);
+    if (!bodyFollows) return;
+    if (this.#collected !== undefined) {
+      if (this.#collected.length > 0) connection.sendData(this.#collected, framing);
+      this.#endUpload();
+    } else if (!this.#requestEnded) {
+      this.from.inviteBody();
+      this.from.takeBody();
+    }
+  }
+
+  upstreamDrained(): void {
+    if (!this.#requestEnded && this.#collecting === undefined) this.from.takeBody();
+  }
+
+  answerInterim(head: ResponseHead): void {
+    // RFC 9110 §15.2: not to a 1.0 client.
+    if (this.intake.head.version === '1.0' || this.#writer.begun) return;
+    this.from.write(this.#stages.interim(head));
+  }
+
+  answerHead(head: ResponseHead): void {
+    this.#settle(head.status);
+    const maxBytes = this.destination?.maxResponseBytes ?? Infinity;
+    if (head.framing.kind === 'length' && head.framing.bytes > maxBytes) {
+      this.#tooLarge(maxBytes);
+      return;
+    }
+    this.status = head.status;
+    this.#keepAlive = this.#mayKeepAlive() && this.#requestEnded;
+    this.#answerFraming = this.#framingFor(head.framing);
+    if (this.#answerFraming.kind === 'until-close') this.#keepAlive = false;
+    this.#writer.push(this.#stages.answer(this, head, this.#answerFraming, this.#keepAlive));
+  }
+
+  answerData(chunk: Buffer): void {
+    this.bytesOut += chunk.length;
+    const maxBytes = this.destination?.maxResponseBytes ?? Infinity;
+    if (this.bytesOut > maxBytes) {
+      this.#tooLarge(maxBytes);
+      return;
+    }
+    if (this.#answerFraming?.kind === 'chunked') {
+      this.#writer.push(encodeChunkHead(chunk.length));
+      this.#writer.push(chunk);
+      this.#writer.push('\r\n');
+    } else {
+      this.#writer.push(chunk);
+    }
+  }
+
+  answerFlush(): void {
+    if (!this.ended && !this.#writer.flush()) this.#upstream?.hold();
+  }
+
+  answerEnd(trailers: HeaderList | undefined): void {
+    if (this.ended) return;
+    this.#upstream = undefined;
+    this.#upstreamDone = true;
+    if (this.#answerFraming?.kind === 'chunked') this.#writer.push(encodeLastChunk(trailers));
+    this.#finish(this.#keepAlive && this.#requestEnded, 'write');
+  }
+
+  upstreamFailed(failure: UpstreamFailure): void {
+    this.#upstream = undefined;
+    if (this.ended) return;
+    const forwarding = this.#forwarding;
+    // RFC 9110 §9.2.2: only a request that may be sent twice is sent twice, and only if nothing came of the first.
+    if (failure.stale && !this.#retried && forwarding !== undefined && isIdempotent(this.method)) {
+      this.#retried = true;
+      forwarding.destination.pool.acquireFresh(this);
+      return;
+    }
+    this.refuse({ kind: 'refused', reason: failure.reason, nearest: this.rule, detail: failure.detail });
+  }
+
+  /** The caller reads again. */
+  callerDrained(): void {
+    this.#upstream?.unhold();
+  }
+
+  // ---- the end
+
+  #endUpload(): void {
+    const forwarding = this.#forwarding;
+    if (forwarding === undefined) return;
+    this.#upstream?.endData(
+      forwarding.framing.kind === 'chunked' ? encodeLastChunk(this.#requestTrailers) : '',
+    );
+  }
+
+  #tooLarge(maxBytes: number): void {
+    this.refuse({
+      kind: 'refused',
+      reason: 'response-too-large',
+      nearest: this.rule,
+      detail: `the answer is above ${maxBytes} bytes`,
+    });
+  }
+
+  #framingFor(framing: Framing): Framing {
+    if (framing.kind === 'none' || framing.kind === 'length') return framing;
+    return this.intake.head.version === '1.0' ? { kind: 'until-close' } : { kind: 'chunked' };
+  }
+
+  #mayKeepAlive(): boolean {
+    return this.intake.head.keepAlive && !this.from.closing;
+  }
+
+  #release(): void {
+    const upstream = this.#upstream;
+    this.#upstream = undefined;
+    this.#collecting = undefined;
+    if (upstream !== undefined) upstream.abandon();
+    else if (!this.#upstreamDone) this.#forwarding?.destination.pool.forget(this);
+  }
+
+  #settle(status: number): void {
+    if (this.#answered) return;
+    this.#answered = true;
+    this.admission?.settle?.(status);
+  }
+
+  /** Records the transaction, then lets the answer's last bytes go: in durable mode only once the record is on disk. */
+  #finish(keepAlive: boolean, how: 'write' | 'cut'): void {
+    this.ended = true;
+    this.#settle(0);
+    const { recorder } = this.from;
+    const mode = this.destination?.mode ?? 'relaxed';
+    const record = this.#stages.record(this);
+    (this.destination ?? this.hop).series.observe(record);
+    if (mode === 'relaxed' || how === 'cut') {
+      recorder.append(record, mode);
+      this.#leave(keepAlive, how);
+      return;
+    }
+    recorder.append(record, 'durable', error => {
+      if (error === undefined) this.#leave(keepAlive, 'write');
+      else this.#unrecorded(keepAlive);
+    });
+  }
+
+  /** What cannot be recorded does not happen: the caller gets 503 in place of the answer. */
+  #unrecorded(keepAlive: boolean): void {
+    if (this.#writer.begun) {
+      this.#leave(false, 'cut');
+      return;
+    }
+    this.#writer.clear();
+    this.#writer.push(this.#stages.refuse(this, 'ledger-unavailable', [], keepAlive));
+    this.#leave(keepAlive, 'write');
+  }
+
+  #leave(keepAlive: boolean, how: 'write' | 'cut'): void {
+    if (how === 'cut') {
+      this.from.destroy();
+      return;
+    }
+    this.#writer.end();
+    this.from.finished(keepAlive);
+  }
+}
+
+/** Whether there is no body to wait for. */
+export function isEmpty(framing: Framing): boolean {
+  return framing.kind === 'none' || (framing.kind === 'length' && framing.bytes === 0);
+}
+
+function isIdempotent(method: string): boolean {
+  return (
+    method === 'GET' || method === 'HEAD' || method === 'PUT' || method === 'DELETE' || method === 'OPTIONS'
+  );
+}
