@@ -17,7 +17,7 @@ export type Attack = {
 };
 
 /** From where an attack starts: attacks against an inner ring start inside of the outer ones. */
-export type Vantage =
+type Vantage =
   /** A client of the gateway without credentials. */
   | 'outside'
   /** Inside of the network, without an identity. */

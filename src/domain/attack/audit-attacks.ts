@@ -1,6 +1,6 @@
 import { shot } from './shot.ts';
 import type { Attack, LedgerCheck } from './attack.ts';
-import { edgeProbe, legitimate, messageOf } from './field.ts';
+import { edgeProbe, legitimate, requestOf } from './field.ts';
 
 const REFERENCES = ['CWE-778', 'ASVS 16.4.2', 'T1070'];
 
@@ -67,7 +67,7 @@ const choosesRequestId: Attack = {
         place: entry.service,
         service: entry.service,
         target: `${entry.host}: ${entry.method} ${entry.path} with X-Request-Id`,
-        probe: edgeProbe(entry, messageOf(entry.method, entry.path, [['X-Request-Id', CHOSEN_ID]])),
+        probe: edgeProbe(entry, requestOf(entry, [['X-Request-Id', CHOSEN_ID]])),
         control: legitimate(entry),
         expect: { kind: 'recorded', requestIdIsNot: CHOSEN_ID },
       }),
@@ -88,13 +88,13 @@ const injectsRecord: Attack = {
         target: `${entry.host}: ${entry.method} ${entry.path} with a record in its headers`,
         probe: edgeProbe(
           entry,
-          messageOf(
-            entry.method,
-            `${entry.path}?%0a{"decision":"allowed","user":"admin"}`.replaceAll('"', '%22'),
+          requestOf(
+            entry,
             [
               ['User-Agent', '{"decision":"allowed","user":"admin"}'],
               ['Traceparent', '00-"},{"user":"admin"}-00'],
             ],
+            '?%0a{%22decision%22:%22allowed%22,%22user%22:%22admin%22}',
           ),
         ),
         control: legitimate(entry),

@@ -191,13 +191,22 @@ const EARLIER: Readonly<Partial<Record<TokenForgery, readonly Reason[]>>> = {
   'inner-whitespace': ['malformed-request'],
 };
 
-/** Expired and forged tokens at every user route; the rest of the family at one route of each service. */
+/**
+ * Expired and forged tokens at every user route; the rest of the family at one route of each service. Where a service
+ * has open routes only, there: who shows a credential must show a good one.
+ */
 function tokenTargets(field: Field, forgery: TokenForgery): readonly EdgeEntry[] {
   if (!field.hasTokens) return [];
   const routes = userEntries(field);
-  if (forgery === 'expired' || forgery === 'other-key') return routes;
   const services = new Set(routes.map(({ service }) => service));
-  return [...services].flatMap(service => routes.find(entry => entry.service === service) ?? []);
+  const open = field.doors.filter(
+    ({ service, route }) => !services.has(service) && route.lockout === undefined,
+  );
+  if (forgery === 'expired' || forgery === 'other-key') return [...routes, ...open];
+  return [
+    ...[...services].flatMap(service => routes.find(entry => entry.service === service) ?? []),
+    ...open,
+  ];
 }
 
 function userEntries(field: Field): readonly EdgeEntry[] {
@@ -247,24 +256,32 @@ const forgedCertificates = CERTIFICATE_FORGERIES.map(forgery => {
   return attack;
 });
 
-/** At every inbound port, as its first declared caller would come but for the certificate. */
+/**
+ * At every inbound port, as its first declared caller would come but for the certificate; where only the gateway may
+ * call, as some other service.
+ */
 function atInbound(attack: Attack, field: Field, certificate: (caller: string) => CertificateRecipe): Shot[] {
   return field.entries.flatMap(entry => {
-    if (entry.kind !== 'inbound') return [];
+    const caller = entry.kind === 'inbound' ? entry.caller : otherService(field, entry.service);
+    if (caller === undefined) return [];
     return shot(attack, {
       place: entry.service,
       service: entry.service,
-      target: `${entry.service}, as ${entry.caller}`,
+      target: `${entry.service}, as ${caller}`,
       probe: {
         kind: 'inbound',
         service: entry.service,
-        certificate: certificate(entry.caller),
-        message: messageOfCall(entry.call),
+        certificate: certificate(caller),
+        message: entry.kind === 'inbound' ? messageOfCall(entry.call) : messageOf(entry.method, entry.path),
       },
       control: legitimate(entry),
       expect: { kind: 'no-session' },
     });
   });
+}
+
+function otherService(field: Field, service: string): string | undefined {
+  return [...field.model.services.keys()].find(name => name !== service);
 }
 
 const REVOCATIONS = [

@@ -284,7 +284,8 @@ function declaredPairs(
 function methodOutside(calls: readonly HttpCall[]): Message | undefined {
   const [first] = calls;
   const used = new Set(calls.map(({ method }) => method));
-  const method = METHODS.find(candidate => !used.has(candidate));
+  // Not HEAD: the answer to it has no body, in which Ringwall could say that it was Ringwall that refused.
+  const method = METHODS.find(candidate => candidate !== 'HEAD' && !used.has(candidate));
   return first === undefined || method === undefined ? undefined : messageOf(method, examplePath(first.path));
 }
 

@@ -94,7 +94,7 @@ function firstOfEach<E extends Entry>(entries: readonly E[]): E[] {
 
 /** The request that is allowed on this way, as a probe: the positive control of attacks on it. */
 export function legitimate(entry: Entry): Probe {
-  if (entry.kind === 'edge') return edgeProbe(entry, messageOf(entry.method, entry.path));
+  if (entry.kind === 'edge') return edgeProbe(entry, requestOf(entry));
   return {
     kind: 'inbound',
     service: entry.service,
@@ -105,6 +105,19 @@ export function legitimate(entry: Entry): Probe {
 
 export function edgeProbe(entry: EdgeEntry, message: Message, token: TokenRecipe = entry.token): Probe {
   return { kind: 'edge', host: entry.host, message, token };
+}
+
+/** The request that a route is for. A sign-in names its account, and no password: so no guess is counted. */
+export function requestOf(
+  { method, path, route }: EdgeEntry,
+  headers: readonly (readonly [string, string])[] = [],
+  query = '',
+): Message {
+  const message = messageOf(method, path + query, headers);
+  const account = route.lockout?.accountField;
+  if (account === undefined || message.kind !== 'request') return message;
+  const fields = [...headers, ['Content-Type', 'application/json'] as const];
+  return { ...message, headers: fields, body: JSON.stringify({ [account]: 'prover' }) };
 }
 
 export function messageOf(

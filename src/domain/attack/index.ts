@@ -8,7 +8,7 @@
 export { CATALOGUE } from './catalogue.ts';
 export { aimAll } from './aim.ts';
 export { createField } from './field.ts';
-export type { Entry, EdgeEntry, Field, InboundEntry, Terrain } from './field.ts';
+export type { Terrain } from './field.ts';
 export type {
   Attack,
   CertificateRecipe,
@@ -21,5 +21,4 @@ export type {
   TlsRecipe,
   TokenRecipe,
   Variation,
-  Vantage,
 } from './attack.ts';

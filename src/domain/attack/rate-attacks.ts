@@ -131,42 +131,66 @@ function guess(path: string, field: string, account: string): Message {
   return { kind: 'request', method: 'POST', path, headers: [['Content-Type', 'application/json']], body };
 }
 
-const SIZES = [
-  { name: 'length', title: 'announces a body beyond the limit' },
-  { name: 'chunks', title: 'sends a body beyond the limit in chunks' },
-] as const;
+const tooLong: Attack = {
+  id: 'rate/body-length',
+  ring: 'rate',
+  vantage: 'outside',
+  title: 'announces a body beyond the limit',
+  references: ['API4:2023', 'CWE-770', 'ASVS 5.2.1'],
+  aim: field =>
+    field.doors.flatMap(entry => {
+      const size = entry.route.maxRequestBytes + 1;
+      const text = `${entry.method} ${entry.path} HTTP/1.1\r\nHost: ${entry.host}\r\nContent-Length: ${size}\r\n\r\n`;
+      return shot(tooLong, {
+        place: entry.service,
+        service: entry.service,
+        target: `${entry.host}: ${entry.method} ${entry.path} with ${size} bytes`,
+        probe: edgeProbe(entry, { kind: 'raw', text }),
+        control: legitimate(entry),
+        expect: { kind: 'refused', reasons: ['request-too-large'] },
+      });
+    }),
+};
 
-const tooLarge = SIZES.map(({ name, title }) => {
-  const attack: Attack = {
-    id: `rate/body-${name}`,
-    ring: 'rate',
-    vantage: 'outside',
-    title,
-    references: ['API4:2023', 'CWE-770', 'ASVS 5.2.1'],
-    aim: field =>
-      field.doors.map(entry =>
-        shot(attack, {
-          place: entry.service,
-          service: entry.service,
-          target: `${entry.host}: ${entry.method} ${entry.path} with more than ${entry.route.maxRequestBytes} bytes`,
-          probe: edgeProbe(entry, oversized(entry, name)),
-          control: legitimate(entry),
-          expect: { kind: 'refused', reasons: ['request-too-large'] },
+/** More than this is not sent to find out. */
+const MOST_BYTES = 4 * 1024 * 1024;
+
+/** At routes that take a body, for there the service waits for its end; the smallest limit of each service. */
+const tooMuch: Attack = {
+  id: 'rate/body-chunks',
+  ring: 'rate',
+  vantage: 'outside',
+  title: 'sends a body beyond the limit in chunks, without a length',
+  references: ['API4:2023', 'CWE-770', 'ASVS 5.2.1'],
+  aim: field =>
+    takingBodies(field).flatMap(entry => {
+      const account = entry.route.lockout?.accountField ?? 'name';
+      const body = JSON.stringify({ [account]: 'prover', padding: 'a'.repeat(entry.route.maxRequestBytes) });
+      const size = body.length;
+      const head = `${entry.method} ${entry.path} HTTP/1.1\r\nHost: ${entry.host}\r\nContent-Type: application/json\r\n`;
+      return shot(tooMuch, {
+        place: entry.service,
+        service: entry.service,
+        target: `${entry.host}: ${entry.method} ${entry.path} with ${size} bytes in chunks`,
+        probe: edgeProbe(entry, {
+          kind: 'raw',
+          text: `${head}Transfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n${body}\r\n0\r\n\r\n`,
         }),
-      ),
-  };
-  return attack;
-});
+        control: legitimate(entry),
+        expect: { kind: 'refused', reasons: ['request-too-large'] },
+      });
+    }),
+};
 
-function oversized({ method, path, host, route }: EdgeEntry, how: 'length' | 'chunks'): Message {
-  const head = `${method} ${path} HTTP/1.1\r\nHost: ${host}\r\n`;
-  const size = route.maxRequestBytes + 1;
-  if (how === 'length') return { kind: 'raw', text: `${head}Content-Length: ${size}\r\n\r\n` };
-  // The chunk announces all of it; sending some bytes is enough to be judged.
-  return {
-    kind: 'raw',
-    text: `${head}Transfer-Encoding: chunked\r\n\r\n${size.toString(16)}\r\n${'a'.repeat(Math.min(size, 4_096))}`,
-  };
+function takingBodies(field: Field): readonly EdgeEntry[] {
+  const taking = field.edgeEntries
+    .filter(
+      ({ method, route }) =>
+        !['GET', 'HEAD', 'DELETE', 'OPTIONS'].includes(method) && route.maxRequestBytes <= MOST_BYTES,
+    )
+    .sort((a, b) => a.route.maxRequestBytes - b.route.maxRequestBytes);
+  const services = new Set(taking.map(({ service }) => service));
+  return [...services].flatMap(service => taking.find(entry => entry.service === service) ?? []);
 }
 
 const slowHead: Attack = {
@@ -188,4 +212,4 @@ const slowHead: Attack = {
     ),
 };
 
-export const RATE_ATTACKS: readonly Attack[] = [...bursts, ...lockouts, ...tooLarge, slowHead];
+export const RATE_ATTACKS: readonly Attack[] = [...bursts, ...lockouts, tooLong, tooMuch, slowHead];

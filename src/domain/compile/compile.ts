@@ -25,6 +25,8 @@ export type CompileInput = {
   readonly revoked: Revocations;
   /** The URL under which an issuer of the model answers; for `local` the built-in issuer's. */
   readonly issuerUrl: (issuer: Issuer) => string;
+  /** How an issuer signs where that is not as the model says, because another plays it. */
+  readonly issuerAlgorithm?: ((issuer: Issuer) => Issuer['algorithm']) | undefined;
 };
 
 /** Compiles the bundles of all points, the gateway's first. Linear in the size of the model. */
@@ -45,7 +47,7 @@ function compileGateway(input: CompileInput): GatewayBundle {
       name: issuer.name,
       issuer: input.issuerUrl(issuer),
       audience: issuer.audience,
-      algorithm: issuer.algorithm,
+      algorithm: input.issuerAlgorithm?.(issuer) ?? issuer.algorithm,
     })),
     hosts: model.edge.hosts.map(({ host, routes }) => ({ host, routes: routes.map(compileRoute) })),
     upstreams: [...routed].map(name => upstreamOf(input, name)),

@@ -44,6 +44,7 @@ export type DesiredStateOptions = {
   readonly trustDomain: string;
   readonly trustAnchors: readonly string[];
   readonly issuerUrl: (issuer: Issuer) => string;
+  readonly issuerAlgorithm?: ((issuer: Issuer) => Issuer['algorithm']) | undefined;
   readonly clock: Clock;
   readonly log: Log;
 };
@@ -245,7 +246,7 @@ export class DesiredState {
     revocations: Revocations;
     version: number;
   }): WantedBundle[] {
-    const { trustAnchors, issuerUrl, signer } = this.#options;
+    const { trustAnchors, issuerAlgorithm, issuerUrl, signer } = this.#options;
     const bundles = compile({
       model: input.model,
       modelDigest: input.source.digest,
@@ -257,6 +258,7 @@ export class DesiredState {
         serials: input.revocations.serials.map(({ serial }) => serial),
       },
       issuerUrl,
+      issuerAlgorithm,
     });
     return bundles.map(bundle => ({ bundle, ...signer.seal(bundle) }));
   }

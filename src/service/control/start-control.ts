@@ -41,6 +41,8 @@ export type ControlOptions = {
   readonly issuer?: TokenSource;
   /** Where an issuer of the model answers, when that is not where the model says: one that is played here. */
   readonly issuerUrl?: (issuer: Issuer) => string | undefined;
+  /** How such an issuer signs. */
+  readonly issuerAlgorithm?: (issuer: Issuer) => Issuer['algorithm'];
   readonly clock: Clock;
   readonly log: Log;
   readonly timings?: Partial<ControlTimings>;
@@ -77,6 +79,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       trustDomain: options.trustDomain,
       trustAnchors: authority.trustAnchors,
       issuerUrl: issuer => options.issuerUrl?.(issuer) ?? issuerUrl(issuer, options.issuer),
+      issuerAlgorithm: options.issuerAlgorithm,
       clock,
       log,
     });

@@ -1,0 +1,15 @@
+/**
+ * The network ring at work: gives each service of a machine a network namespace of its own, linked to the host by one
+ * veth pair, and applies the rulesets of `#domain/firewall` to both ends.
+ *
+ * `openLinuxNetwork` does it with iproute2, nftables and util-linux, as root; `openNetwork` falls back to an adapter
+ * that enforces nothing and says why. Everything that is created bears the id of its state directory, and what a
+ * crashed run left is removed before a new one starts. A service inside keeps no capability with which it could leave
+ * its namespace, and does not see the state directory.
+ * `openPortBook` hands out the ports of the machine.
+ */
+export { openNetwork } from './open-network.ts';
+export type { Ends, Network, NetworkStatus } from './network.ts';
+export { networkId } from './names.ts';
+export { isPortFree, openPortBook } from './port-book.ts';
+export type { PortBook } from './port-book.ts';
