@@ -27,6 +27,3 @@ export const EXIT = {
   cannotCreate: 73,
 } as const;
 export type ExitCode = (typeof EXIT)[keyof typeof EXIT];
-
-/** What a command does: prints to `io`, gives its exit code. */
-export type Action = (io: Io) => Promise<ExitCode>;

@@ -4,7 +4,8 @@ export type ReasonFacts = {
   /** The ring that refused; `none` where the fault is not the caller's. */
   readonly ring: Ring | 'none';
   /** What the outside sees (RFC 9110 §15). */
-  readonly status: 400 | 401 | 403 | 404 | 405 | 408 | 413 | 414 | 417 | 421 | 429 | 431 | 500 | 501 | 502 | 503 | 504 | 505;
+  readonly status:
+    400 | 401 | 403 | 404 | 405 | 408 | 413 | 414 | 417 | 421 | 429 | 431 | 500 | 501 | 502 | 503 | 504 | 505;
   /** The `title` of the problem document (RFC 9457 §3.1.3): says no more than the status does. */
   readonly title: string;
 };

@@ -108,7 +108,8 @@ export class TreeLog {
     const full: string[] = [];
     let open = [...this.#head.open];
     for (const [at, { bytes, hash }] of leaves.entries()) {
-      if (at % LEAVES_AT_ONCE === LEAVES_AT_ONCE - 1) await new Promise(resolve => void setImmediate(resolve));
+      if (at % LEAVES_AT_ONCE === LEAVES_AT_ONCE - 1)
+        await new Promise(resolve => void setImmediate(resolve));
       open.push(bytes);
       for (const tile of edge.append(hash)) {
         changed.push({ path: tilePath(tile.id), bytes: tile.bytes });

@@ -13,6 +13,7 @@ export type LineChannelOptions = {
 };
 
 const NEWLINE = 0x0a;
+const NOTHING = Buffer.alloc(0);
 
 /**
  * Lines of UTF-8 over a stream, both ways bounded.
@@ -25,7 +26,8 @@ export class LineChannel {
   readonly #onLine: (line: string) => void;
   readonly #decoder = new TextDecoder('utf-8', { fatal: true });
   #maxLineBytes: number;
-  #pending: Buffer[] = [];
+  /** The start of a line of which the end has not come, in one buffer: a peer that sends single bytes costs no more. */
+  #pending = NOTHING;
   #pendingBytes = 0;
 
   constructor(stream: Duplex, options: LineChannelOptions) {
@@ -60,19 +62,31 @@ export class LineChannel {
     while (!this.#stream.destroyed) {
       const end = chunk.indexOf(NEWLINE, start);
       const part = chunk.subarray(start, end === -1 ? chunk.byteLength : end);
-      this.#pendingBytes += part.byteLength;
-      if (this.#pendingBytes > this.#maxLineBytes)
+      if (this.#pendingBytes + part.byteLength > this.#maxLineBytes)
         return this.#breakOff('line-too-long', 'a line is too long');
-      if (part.byteLength > 0) this.#pending.push(part);
-      if (end === -1) return;
+      if (end === -1) return this.#hold(part);
       start = end + 1;
-      this.#finishLine();
+      if (this.#pendingBytes === 0) this.#finishLine(part);
+      else {
+        this.#hold(part);
+        this.#finishLine(this.#pending.subarray(0, this.#pendingBytes));
+      }
     }
   }
 
-  #finishLine(): void {
-    const bytes = this.#pending.length === 1 ? this.#pending[0]! : Buffer.concat(this.#pending);
-    this.#pending = [];
+  #hold(part: Buffer): void {
+    const bytes = this.#pendingBytes + part.byteLength;
+    if (bytes > this.#pending.byteLength) {
+      const grown = Buffer.allocUnsafe(Math.min(bytes * 2, this.#maxLineBytes));
+      this.#pending.copy(grown, 0, 0, this.#pendingBytes);
+      this.#pending = grown;
+    }
+    part.copy(this.#pending, this.#pendingBytes);
+    this.#pendingBytes = bytes;
+  }
+
+  #finishLine(bytes: Buffer): void {
+    this.#pending = NOTHING;
     this.#pendingBytes = 0;
     let line: string;
     try {
@@ -88,7 +102,8 @@ export class LineChannel {
   }
 
   #breakOff(code: LinkError['code'], message: string): void {
-    this.#pending = [];
+    this.#pending = NOTHING;
+    this.#pendingBytes = 0;
     this.#stream.destroy(new LinkError(code, message));
   }
 }

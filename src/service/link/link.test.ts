@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import fc from 'fast-check';
 import { LineChannel } from '#service/link';
 
@@ -54,6 +56,30 @@ test('a line of the greatest length is read, a longer one breaks the stream off,
     assert.equal((bad.errors[0] as { code?: string }).code, 'line-too-long');
     assert.equal(bad.stream.destroyed, true);
   }
+});
+
+test('a line in single bytes is held in little more than its own length', () => {
+  const BYTES = 200_000;
+  const stream = new PassThrough();
+  const lengths: number[] = [];
+  const channel = new LineChannel(stream, {
+    maxLineBytes: BYTES,
+    maxQueuedBytes: 100,
+    onLine: line => lengths.push(line.length),
+  });
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const held = () => {
+    collect();
+    return process.memoryUsage().heapUsed;
+  };
+  const before = held();
+  // Each read has a buffer of its own, as those of TLS records have.
+  for (let i = 0; i < BYTES; i++) stream.emit('data', Buffer.from('a'));
+  assert.ok(held() - before < 8e6, 'an object for each byte takes five times that');
+  stream.emit('data', Buffer.from('\n'));
+  assert.deepEqual(lengths, [BYTES]);
+  assert.equal(channel.queuedBytes, 0);
 });
 
 test('bytes that are not UTF-8 break the stream off', async () => {

@@ -43,6 +43,9 @@ type Task = {
   readonly sinceMs: number;
 };
 
+/** While another bundle is in force, the next one waits no longer than this for the certificates that it needs. */
+const CERTIFICATES_WITHIN_MS = 3000;
+
 /**
  * Takes bundles, refuses those that are not for this point, and puts the others in force one after another; of several
  * that wait, the last.
@@ -150,7 +153,10 @@ export class BundleIntake {
     const { clock, host, identities, identity, keep, log, report } = this.#options;
     const { version } = bundle;
     try {
-      await identities.hold(wantedBy(bundle, identity));
+      const held = identities.hold(wantedBy(bundle, identity));
+      // A bundle may revoke, and control may be gone by now: certificates that come later are used when they come.
+      if (this.#served) await within(held, CERTIFICATES_WITHIN_MS);
+      else await held;
       await host.apply(bundle, identities);
     } catch (error) {
       const { message } = error as Error;
@@ -182,4 +188,14 @@ function wantedBy(bundle: Bundle, own: string): WantedIdentities {
   const revoked = new Set(bundle.revoked.identities);
   const served = bundle.services.map(({ identity }) => identity).filter(identity => !revoked.has(identity));
   return { identities: [own, ...served], edgeHosts: undefined };
+}
+
+async function within(work: Promise<void>, timeoutMs: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, timeoutMs);
+  try {
+    await Promise.race([work, promise]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

@@ -44,7 +44,12 @@ const GATEWAY_BUNDLE: Bundle = {
   upstreams: [],
 };
 
-function intakeOf(inForce: InForce = { version: 0, digest: '' }) {
+type Certify = ConstructorParameters<typeof HeldIdentities>[0]['certify'];
+
+function intakeOf(
+  inForce: InForce = { version: 0, digest: '' },
+  certify: Certify = () => Promise.resolve({ kind: 'refused', reason: 'test' }),
+) {
   const applied: number[] = [];
   const kept: number[] = [];
   const verdicts: IntakeVerdict[] = [];
@@ -59,7 +64,7 @@ function intakeOf(inForce: InForce = { version: 0, digest: '' }) {
   const identities = new HeldIdentities({
     trustAnchors: [],
     kept: {},
-    certify: () => Promise.resolve({ kind: 'refused', reason: 'test' }),
+    certify,
     clock: systemClock,
     log: silentLog,
     changed: () => {},
@@ -96,6 +101,25 @@ test('a bundle is applied, kept and acknowledged, in this order', async () => {
   assert.deepEqual([applied, kept], [[3], [3]]);
   assert.equal(intake.inForce.version, 3);
   await intake.serving;
+});
+
+test('a bundle that revokes is put in force although control does not answer for certificates any more', async t => {
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const asked: string[] = [];
+  const { intake, receive, applied } = intakeOf(undefined, name => {
+    asked.push(name);
+    return asked.length === 1
+      ? Promise.resolve({ kind: 'refused', reason: 'test' })
+      : Promise.withResolvers<never>().promise;
+  });
+  await receive(bundleOf(3));
+  const revoked = { identities: ['spiffe://a.test/ns/default/sa/x'], serials: [] };
+  intake.receive(sealBundle(bundleOf(4, { revoked }), privateKey).envelope, 4);
+  while (asked.length < 2) await new Promise(resolve => setImmediate(resolve));
+  assert.deepEqual(applied, [3]);
+  t.mock.timers.tick(3000);
+  await intake.settle();
+  assert.deepEqual(applied, [3, 4]);
 });
 
 const other = generateKeyPairSync('ed25519').privateKey;
