@@ -123,6 +123,46 @@ test('every room has a door: a header comment and re-exports, nothing else', () 
   assert.deepEqual(faults, []);
 });
 
+test('what a door offers is asked for by somebody', () => {
+  const asked = new Set(
+    ['src', 'test', 'bench', 'scripts'].flatMap(folder => sourceFiles(join(ROOT, folder)).flatMap(asksOf)),
+  );
+  const faults = production
+    .filter(file => file.endsWith(`${sep}index.ts`))
+    .flatMap(door => offersOf(door).filter(offer => !asked.has(offer) && !asked.has(`${roomOf(door)} *`)));
+  assert.deepEqual(faults, []);
+});
+
+/** `domain/path parsePattern` for each value that a door offers; errors are there for whoever wants to tell them apart. */
+function offersOf(door: string): string[] {
+  return [...readFileSync(door, 'utf8').matchAll(/export\s+\{([^}]*)\}\s*from/g)]
+    .flatMap(([, names = '']) => names.split(','))
+    .map(name => name.trim())
+    .filter(name => name !== '' && !name.startsWith('type ') && !name.endsWith('Error'))
+    .map(name => `${roomOf(door)} ${name}`);
+}
+
+/** The same for what a file imports; `*` for a room that is loaded whole when it is needed. */
+function asksOf(file: string): string[] {
+  const text = readFileSync(file, 'utf8');
+  const named = [
+    ...text.matchAll(/import\s+(?:type\s+)?\{([^}]*)\}\s*from\s*'(#[^']+|\.\/index\.ts)'/g),
+  ].flatMap(([, names = '', from = '']) => {
+    const room = from.startsWith('#') ? from.slice(1) : roomOf(file);
+    return names.split(',').map(
+      name =>
+        `${room} ${
+          name
+            .trim()
+            .replace(/^type /, '')
+            .split(' as ')[0]
+        }`,
+    );
+  });
+  const whole = [...text.matchAll(/import\('#([^']+)'\)/g)].map(([, room]) => `${room} *`);
+  return [...named, ...whole];
+}
+
 test(`no file is longer than ${MAX_LINES} lines`, () => {
   const faults = production.filter(file => readFileSync(file, 'utf8').split('\n').length > MAX_LINES + 1);
   assert.deepEqual(
