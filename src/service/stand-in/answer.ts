@@ -7,16 +7,23 @@ const DEPTH_HEADER = 'stand-in-depth';
 /** How many of its calls a stand-in makes, by depth: a request makes at most 24 + 24 * 4 + 96 calls in all. */
 const CALLS_BY_DEPTH = [24, 4, 1] as const;
 
-/** Answers `request` after making the service's own calls. */
+/** What a stand-in takes for a wrong password, so that lockouts can be rehearsed; every other one is right. */
+const WRONG_PASSWORD = 'wrong';
+const MAX_SIGN_IN_BYTES = 64 * 1024;
+
+/** Answers `request`, once its body has come, after making the service's own calls. */
 export async function answer(
   service: StandInService,
   request: IncomingMessage,
   response: ServerResponse,
   calls: CallMaker,
 ): Promise<void> {
-  // The body is read to its end and forgotten.
-  request.resume();
   const { headers } = request;
+  if (await isWrongSignIn(request)) {
+    response.writeHead(401, { 'content-length': 0 });
+    response.end();
+    return;
+  }
   const depth = depthOf(headers);
   const due = service.calls.slice(0, CALLS_BY_DEPTH[depth] ?? 0);
   const results = await calls.make(due, { ...passedOn(headers), [DEPTH_HEADER]: String(depth + 1) });
@@ -37,6 +44,24 @@ function describe(service: StandInService, request: IncomingMessage, calls: read
     requestId: headers['x-request-id'],
     calls,
   };
+}
+
+/** Reads the body to its end: a service that answers before would not notice a body without one. */
+async function isWrongSignIn(request: IncomingMessage): Promise<boolean> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request as AsyncIterable<Buffer>) {
+      bytes += chunk.byteLength;
+      if (bytes <= MAX_SIGN_IN_BYTES) chunks.push(chunk);
+    }
+  } catch {
+    // The caller is gone, and nobody will read the answer.
+    return false;
+  }
+  const isJson = request.headers['content-type']?.startsWith('application/json') === true;
+  if (request.method !== 'POST' || !isJson || bytes > MAX_SIGN_IN_BYTES) return false;
+  return Buffer.concat(chunks).includes(`"password":"${WRONG_PASSWORD}"`);
 }
 
 function depthOf(headers: IncomingHttpHeaders): number {

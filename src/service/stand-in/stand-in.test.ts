@@ -39,6 +39,24 @@ test('a stand-in answers HEAD without a body', async () => {
   assert.equal(body, undefined);
 });
 
+test('a stand-in of a sign-in knows one wrong password, so that lockouts can be rehearsed', async () => {
+  const { host, port } = await alone({ name: 'accounts', calls: [] });
+  const signIn = async (body: string, type = 'application/json') => {
+    const headers = { 'content-type': type };
+    const answer = await fetch(`http://${host}:${port}/login`, {
+      method: 'POST',
+      headers,
+      body,
+    });
+    return answer.status;
+  };
+  assert.equal(await signIn('{"name":"ada","password":"wrong"}'), 401);
+  assert.equal(await signIn('{"name":"ada","password":"right"}'), 200);
+  assert.equal(await signIn('{"name":"ada"}'), 200);
+  assert.equal(await signIn('"password":"wrong"', 'text/plain'), 200);
+  assert.equal(await signIn(`{"name":"${'a'.repeat(70_000)}","password":"wrong"}`), 200);
+});
+
 test('a stand-in makes each of its calls once, and hands on what identifies the request', async () => {
   const seen: IncomingMessage[] = [];
   const callee = createServer((incoming, response) => {
