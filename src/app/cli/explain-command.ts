@@ -32,7 +32,7 @@ export function explainCommand(io: Io, finish: Finish): Command {
       `
 Examples:
   ringwall explain frontend catalog GET /products/7
-  ringwall explain outside shop.boutique.test POST /login
+  ringwall explain outside shop.localhost POST /login
   ringwall explain catalog payment POST /charges --model ringwall.yaml
   ringwall explain --request 1b4e28ba-2fa1-4d2b-883f-0016d3cca427
 

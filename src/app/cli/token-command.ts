@@ -38,7 +38,7 @@ export function tokenCommand(io: Io, finish: Finish): Command {
 Examples:
   ringwall token --user alice
   ringwall token --user alice --scope cart orders
-  curl -H "Authorization: Bearer $(ringwall token --user alice --scope cart)" https://shop.boutique.test:4443/cart
+  curl --cacert .ringwall/ca.pem -H "Authorization: Bearer $(ringwall token --user alice --scope cart)" https://shop.localhost:4443/cart
 
 The token goes to the standard output, alone on its line. It is a credential: keep it out of files and logs.
 Exits 69 when nothing runs on the state directory.`,
