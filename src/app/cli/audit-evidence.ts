@@ -266,7 +266,9 @@ async function readText(io: Io, file: string): Promise<string> {
     return await readFile(resolve(io.cwd, file), 'utf8');
   } catch (error) {
     if (!isSystemError(error)) throw error;
-    throw new UndecidedError('unreadable', `cannot read ${quote(file)}: ${error.code}`, { cause: error });
+    const hint =
+      error.code === 'ENOENT' ? 'there is no such file; is --state the directory of the system?' : error.code;
+    throw new UndecidedError('unreadable', `cannot read ${quote(file)}: ${hint}`, { cause: error });
   }
 }
 

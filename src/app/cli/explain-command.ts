@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { assertNever } from '#base/error';
+import { assertNever, quote } from '#base/error';
 import { explain, type Explanation } from '#domain/explain';
 import { describeRule } from './describe-rule.ts';
 import { explainRequest } from './explain-request.ts';
@@ -84,7 +84,7 @@ function print(io: Io, answer: Explanation): void {
       }
       return;
     case 'unknown-name':
-      io.err(`ringwall: the model has no ${answer.name}; it knows ${answer.known.join(', ')}\n`);
+      io.err(`ringwall: the model has no ${quote(answer.name)}; it knows ${answer.known.join(', ')}\n`);
       return;
     default:
       assertNever(answer);

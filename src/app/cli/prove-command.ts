@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { Command, Option } from 'commander';
+import { quote } from '#base/error';
 import { CATALOGUE, type Shot } from '#domain/attack';
 import { formatCatalogue, formatProof, tally, type Paint, type Proof } from '#domain/proof';
 import { RINGS } from '#domain/rings';
@@ -61,16 +62,14 @@ async function prove(io: Io, options: Options): Promise<ExitCode> {
   if (options.list === true) return list(io, options, stateDir);
   try {
     const grounds = await openRunningSystem(stateDir);
-    const isWanted = wantedBy(options);
-    if (!aimAt(grounds).some(isWanted) && !isMadeAfterwards(options)) {
-      io.err(
-        'ringwall: no attack fits: `ringwall prove --list` shows all kinds, the model gives them their targets\n',
-      );
+    const unknown = unknownName(options, grounds);
+    if (unknown !== undefined) {
+      io.err(`ringwall: ${unknown}\n`);
       return EXIT.usage;
     }
     const proof = await runProof({
       grounds,
-      wants: isWanted,
+      wants: wantedBy(options),
       nowMs: () => Date.now(),
       stateOption: options.state === DEFAULT_STATE ? '' : ` --state ${options.state}`,
       onProgress: progressOn(io),
@@ -112,9 +111,17 @@ function wantedBy({ ring, service, only }: Options): (shot: Shot) => boolean {
     (only === undefined || shot.id === only || shot.attack.id === only);
 }
 
-/** What is concluded from other attacks has none of its own to aim. */
-function isMadeAfterwards({ only }: Options): boolean {
-  return only?.startsWith('audit/attacks-recorded') === true;
+/** What is concluded from all other attacks has none of its own in the catalogue. */
+const CONCLUDED = 'audit/attacks-recorded';
+
+/** A name that neither the model nor the catalogue has. That a good name finds no target is no mistake. */
+function unknownName({ only, service }: Options, { model }: Grounds): string | undefined {
+  if (service !== undefined && !model.services.has(service)) {
+    return `the model has no service ${quote(service)}; it has ${[...model.services.keys()].join(', ')}`;
+  }
+  const kind = only?.split('@')[0];
+  if (kind === undefined || kind === CONCLUDED || CATALOGUE.some(({ id }) => id === kind)) return undefined;
+  return `there is no attack ${quote(kind)}; \`ringwall prove --list\` shows all`;
 }
 
 /** With counts where a system runs; the catalogue alone needs none. */

@@ -37,6 +37,7 @@ async function buildProgram(
     program.addCommand((await load())(io, finish), { hidden: hidden === true });
   }
   for (const command of [program, ...descendants(program)]) {
+    if (command !== program) command.showHelpAfterError(`(\`ringwall help ${pathOf(command)}\` shows how)`);
     command.exitOverride().configureOutput({
       writeOut: io.out,
       writeErr: text => io.err(text.replace(/^error: /, 'ringwall: ')),
@@ -53,6 +54,12 @@ function chooseCommands(argv: readonly string[]): CommandEntry[] {
   if (name === '--version') return [];
   const meant = COMMANDS.get(name);
   return meant === undefined ? [...COMMANDS.values()] : [meant];
+}
+
+/** `audit verify` for that command. */
+function pathOf(command: Command): string {
+  const above = command.parent;
+  return above === null || above.parent === null ? command.name() : `${pathOf(above)} ${command.name()}`;
 }
 
 function descendants(command: Command): Command[] {

@@ -180,7 +180,10 @@ function refusePath(fault: PathFault): Explanation {
   return {
     kind: 'refused',
     reason: 'ambiguous-path',
-    because: `the path can be read in more than one way (${fault})`,
+    because:
+      fault === 'not-absolute'
+        ? 'a path begins with /'
+        : `the path can be read in more than one way (${fault})`,
     nearest: undefined,
   };
 }

@@ -1,4 +1,4 @@
-import { type CellState, type Ring } from '#domain/rings';
+import { CELL_STATES, type CellState, type Ring } from '#domain/rings';
 import { tally, type Cell, type Proof, type ShotResult } from './proof.ts';
 
 /** How a text is painted: `plain` on what is no terminal. */
@@ -25,6 +25,8 @@ const MAX_REASONS = 8;
 export function formatProof(proof: Proof, paint: Paint = text => text): string {
   return [
     ...formatMatrix(proof, paint),
+    '',
+    ...formatLegend(proof),
     ...formatCells(proof),
     ...formatFailures(proof, paint),
     ...formatInconclusive(proof, paint),
@@ -55,6 +57,20 @@ function formatMatrix({ matrix }: Proof, paint: Paint): string[] {
       );
       return `${name.padEnd(nameWidth)}  ${row.join('')}`.trimEnd();
     }),
+  ];
+}
+
+/** What the words of the matrix mean, of those that stand in it. */
+function formatLegend({ matrix }: Proof): string[] {
+  const seen = new Set(
+    Object.values(matrix).flatMap(cells => Object.values(cells).map(({ state }) => state)),
+  );
+  const words = (Object.keys(CELL_STATES) as CellState[]).filter(state => seen.has(state));
+  return [
+    ...words.map(state => `${state.padEnd(COLUMN)}${CELL_STATES[state]}`),
+    ...(seen.has('-')
+      ? [`${'-'.padEnd(COLUMN)}not asked for by the classification, or no route leads there`]
+      : []),
   ];
 }
 

@@ -1,3 +1,3 @@
 /** The eleven rings of protection and what each data classification demands of them. Facts only. */
-export { CLASSIFICATIONS, RINGS, ringsRequired } from './rings.ts';
+export { CELL_STATES, CLASSIFICATIONS, RINGS, ringsRequired } from './rings.ts';
 export type { CellState, Classification, Ring } from './rings.ts';
