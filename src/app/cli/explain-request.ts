@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { callControl, ControlError } from '#service/control-client';
-import { findRule } from '#domain/explain';
-import { parseModel, type Model } from '#domain/model';
+import { explain, findRule, type RuleView } from '#domain/explain';
+import { OUTSIDE, parseModel, type Model } from '#domain/model';
 import type { TransactionRecord } from '#domain/record';
 import type { RecordsView } from '#service/ledger';
 import { reportControlFailure } from './control-failure.ts';
@@ -28,7 +28,7 @@ export async function explainRequest(
     const hops = await findHops(stateDir, requestId);
     const model = await runningModel(stateDir);
     const explained = hops.map(({ point, record }) => {
-      const rule = model === undefined || record.rule === '' ? undefined : findRule(model, record.rule);
+      const rule = model === undefined ? undefined : ruleOf(model, record);
       return { point, record, rule };
     });
     io.out(
@@ -60,6 +60,15 @@ async function findHops(stateDir: string, requestId: string): Promise<Hop[]> {
     .sort((a, b) => a.record.timeMs - b.record.timeMs || depth(a.record) - depth(b.record));
 }
 
+/** The rule that decided, or came nearest. No rule at all is known of a path that no route has: then the model is asked. */
+function ruleOf(model: Model, record: TransactionRecord): RuleView | undefined {
+  if (record.rule !== '') return findRule(model, record.rule);
+  if (record.direction !== 'edge' || record.decision !== 'refused' || record.method === '') return undefined;
+  const { host, method, path } = record;
+  const answer = explain(model, { caller: OUTSIDE, callee: host, method, path });
+  return answer.kind === 'refused' ? answer.nearest?.rule : undefined;
+}
+
 /** Hops of the same millisecond stand in the order in which a request passes them. */
 function depth({ direction }: TransactionRecord): number {
   return ['edge', 'inbound', 'outbound', 'egress'].indexOf(direction);
@@ -71,12 +80,7 @@ async function runningModel(stateDir: string): Promise<Model | undefined> {
   return parsed.kind === 'model' ? parsed.model : undefined;
 }
 
-function formatHop(
-  io: Io,
-  point: string,
-  record: TransactionRecord,
-  rule: ReturnType<typeof findRule>,
-): string {
+function formatHop(io: Io, point: string, record: TransactionRecord, rule: RuleView | undefined): string {
   const { callee, client, decision, detail, direction, method, path, reason, status } = record;
   const reasons = reason === '' ? '' : ` (${reason}${detail === '' ? '' : `: ${detail}`})`;
   const who = client.id === '' ? client.kind : `${client.kind} ${client.id}`;

@@ -1,4 +1,4 @@
-import type { Call, Model, Position, Route } from '#domain/model';
+import { OUTSIDE, type Call, type Model, type Position, type Route } from '#domain/model';
 import { matchesPattern, normalisePath, type PathFault } from '#domain/path';
 import type { Reason } from '#domain/decision';
 
@@ -38,8 +38,6 @@ type Candidate = RuleView & {
   readonly matches: (path: string) => boolean;
   readonly route: Route | undefined;
 };
-
-const OUTSIDE = 'outside';
 
 export function explain(model: Model, question: Question): Explanation {
   const { caller, callee } = question;

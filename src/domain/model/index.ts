@@ -15,7 +15,7 @@ export { formatProblem, formatProblems, problemsToJson } from './format-problem.
 export { modelJsonSchema } from './json-schema.ts';
 export { referenceMarkdown } from './reference.ts';
 export { environmentName, originEnvironmentName } from './environment-name.ts';
-export { METHODS } from './model.ts';
+export { METHODS, OUTSIDE } from './model.ts';
 export type {
   Call,
   Callee,
