@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { test, type TestContext } from 'node:test';
-import type { TLSSocket } from 'node:tls';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import type { AgentBundle } from '#domain/bundle';
 import { serviceIdentity } from '#domain/spiffe';
 import {
   agentService,
@@ -14,8 +17,14 @@ import {
   WEB,
   type LabOptions,
 } from '#service/lab';
+import type { SvidKeyPair } from '#service/point';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
+const CONNECT = {
+  kind: 'connect',
+  rule: 'calls/shop/web/0',
+  at: { file: 'lab.yaml', line: 1, column: 1 },
+} as const;
 const STRANGER = serviceIdentity('lab.test', 'default', 'stranger');
 
 async function setUp(t: TestContext, options: Partial<LabOptions> = {}) {
@@ -299,8 +308,23 @@ test('a certificate that comes while a new bundle is put in force takes nothing 
     system.agent.apply(placed(12), system.identities),
   ]);
   assert.equal(system.agent.port('inbound/web'), port);
-  system.agent.identitiesChanged();
   assert.equal(system.agent.health().bundle, 12);
+  // A bundle that opens nothing is quicker than the former one, which opens a port for the late certificate.
+  system.identities.held.delete(WEB);
+  await system.agent.apply({ ...bundle, version: 13 }, system.identities);
+  system.identities.held.set(WEB, pair);
+  system.agent.identitiesChanged();
+  const { services } = placed(14);
+  const revoked = { identities: [SHOP], serials: [] };
+  const [, shop] = services;
+  assert.ok(shop !== undefined);
+  await system.agent.apply({ ...bundle, version: 14, revoked, services: [shop] }, system.identities);
+  await sleep(100);
+  assert.equal(system.agent.health().bundle, 14);
+  assert.equal(system.agent.port('inbound/web'), 0);
+  const client = await system.egress();
+  assert.equal(reasonOf((await client.get('/')).body), 'caller-revoked');
+  client.close();
 });
 
 test('egress reaches its origin and no other, whatever the request says', async t => {
@@ -329,12 +353,7 @@ test('egress in plaintext beyond loopback is no bundle', async t => {
 });
 
 test('TCP: bytes go both ways over mTLS after the peer is authorized, and are counted in one record', async t => {
-  const connectCall = {
-    kind: 'connect',
-    rule: 'calls/shop/web/0',
-    at: { file: 'lab.yaml', line: 1, column: 1 },
-  } as const;
-  const { system, journal } = await setUp(t, { protocol: 'tcp', shopCalls: [connectCall], calls: [] });
+  const { system, journal } = await setUp(t, { protocol: 'tcp', shopCalls: [CONNECT], calls: [] });
   const client = await system.outbound();
   client.send('GET / HTTP/1.1\r\n\r\n');
   await client.until('ok');
@@ -344,20 +363,15 @@ test('TCP: bytes go both ways over mTLS after the peer is authorized, and are co
     const record = await journal.find(r => r.direction === direction);
     assert.deepEqual(
       [record.method, record.rule, record.bytesIn, record.bytesOut],
-      ['connect', connectCall.rule, 18, OK.length],
+      ['connect', CONNECT.rule, 18, OK.length],
     );
   }
 });
 
 test('TCP: who may not connect is closed, and what is open is cut by a revocation', async t => {
-  const connectCall = {
-    kind: 'connect',
-    rule: 'calls/shop/web/0',
-    at: { file: 'lab.yaml', line: 1, column: 1 },
-  } as const;
   const { system, backend, journal } = await setUp(t, {
     protocol: 'tcp',
-    shopCalls: [connectCall],
+    shopCalls: [CONNECT],
     calls: [],
     record: 'durable',
   });
@@ -374,15 +388,235 @@ test('TCP: who may not connect is closed, and what is open is cut by a revocatio
 });
 
 test('TCP: a call that leaves the model is cut while it is open', async t => {
-  const connectCall = {
-    kind: 'connect',
-    rule: 'calls/shop/web/0',
-    at: { file: 'lab.yaml', line: 1, column: 1 },
-  } as const;
-  const { system } = await setUp(t, { protocol: 'tcp', shopCalls: [connectCall], calls: [] });
+  const { system } = await setUp(t, { protocol: 'tcp', shopCalls: [CONNECT], calls: [] });
   const client = await system.outbound();
   client.send('GET / HTTP/1.1\r\n\r\n');
   await client.until('ok');
   await system.applyAgent({}, { callers: [] });
   await client.rest();
+});
+
+// ---- revocations and certificates that change while something is under way
+
+/** Who answers as `web` with this certificate, in place of its agent. */
+async function startWeb(t: TestContext, system: LabSystem, pair: SvidKeyPair) {
+  let connections = 0;
+  let requests = 0;
+  const tls = createTlsServer({
+    cert: pair.certificateChainPem,
+    key: pair.privateKeyPem,
+    ca: [...system.authority.trustAnchors],
+    requestCert: true,
+    ALPNProtocols: ['http/1.1'],
+  });
+  tls.on('tlsClientError', () => {});
+  tls.on('secureConnection', socket => {
+    connections++;
+    socket.on('error', () => {});
+    socket.on('data', () => {
+      requests++;
+      socket.write(OK);
+    });
+  });
+  const arrived = Promise.withResolvers<void>();
+  let gate = Promise.resolve();
+  const front = createTcpServer(socket => {
+    socket.on('error', () => {});
+    arrived.resolve();
+    void gate.then(() => tls.emit('connection', socket));
+  });
+  await new Promise<void>(resolve => front.listen(0, '127.0.0.1', resolve));
+  t.after(() => front.close());
+  const address = { host: '127.0.0.1', port: (front.address() as AddressInfo).port };
+  const apply = async (changes: Partial<AgentBundle> = {}) => {
+    const bundle = system.agentBundle(changes);
+    const services = bundle.services.map(service => ({
+      ...service,
+      outbound: service.outbound.map(target => ({ ...target, to: { ...target.to, address } })),
+    }));
+    await system.agent.apply({ ...bundle, services }, system.identities);
+  };
+  return {
+    apply,
+    arrived: arrived.promise,
+    /** Lets handshakes wait; returns what lets them go on. */
+    hold: () => {
+      const held = Promise.withResolvers<void>();
+      gate = held.promise;
+      return held.resolve;
+    },
+    connections: () => connections,
+    requests: () => requests,
+  };
+}
+
+test('a certificate that is revoked while the handshake with it is under way is not accepted', async t => {
+  const { system } = await setUp(t);
+  const pair = await system.authority.identity(WEB);
+  const web = await startWeb(t, system, pair);
+  await web.apply();
+  const goOn = web.hold();
+  const client = await system.outbound();
+  client.send('GET /items/1 HTTP/1.1\r\nhost: web\r\n\r\n');
+  await web.arrived;
+  await web.apply({ revoked: { identities: [], serials: [pair.serial] } });
+  goOn();
+  const answer = await client.answer();
+  assert.equal(answer.status, 502);
+  assert.equal(reasonOf(answer.body), 'upstream-unverified');
+  assert.equal(web.requests(), 0);
+  // The control: it was the revocation.
+  await web.apply();
+  assert.equal((await client.get('/items/1')).status, 200);
+  client.close();
+});
+
+test('a connection to a callee is not kept beyond the certificate of the callee', async t => {
+  const { system } = await setUp(t);
+  const nowMs = Date.now();
+  const soon = { kind: 'between', notBeforeMs: nowMs - 5_000, notAfterMs: nowMs + 20_000 } as const;
+  for (const [pair, connections] of [
+    [await system.authority.identity(WEB, soon), 2],
+    [await system.authority.identity(WEB), 1],
+  ] as const) {
+    const web = await startWeb(t, system, pair);
+    await web.apply();
+    const client = await system.outbound();
+    assert.equal((await client.get('/items/1')).status, 200);
+    assert.equal((await client.get('/items/2')).status, 200);
+    assert.equal(web.connections(), connections);
+    client.close();
+  }
+});
+
+/** A bundle that cannot be put in force, for one of its ports is taken. */
+async function unavailable(t: TestContext, system: LabSystem, revoked: AgentBundle['revoked']) {
+  const squatter = createTcpServer();
+  await new Promise<void>(resolve => squatter.listen(0, '127.0.0.1', resolve));
+  t.after(() => squatter.close());
+  const bundle = system.agentBundle({ revoked });
+  const port = (squatter.address() as AddressInfo).port;
+  const fresh = {
+    ...bundle.services[0]!,
+    name: 'fresh',
+    identity: SHOP,
+    inbound: { host: '127.0.0.1', port },
+  };
+  return { ...bundle, services: [...bundle.services, fresh] };
+}
+
+test('a bundle that cannot be put in force revokes all the same, until one is that does not', async t => {
+  const { system, backend, journal } = await setUp(t);
+  const [inside, outbound, egress] = [
+    await system.inside(SHOP),
+    await system.outbound(),
+    await system.egress(),
+  ];
+  for (const client of [inside, outbound, egress]) assert.equal((await client.get('/items/1')).status, 200);
+  const inForce = system.agent.health().bundle;
+  const bundle = await unavailable(t, system, { identities: [SHOP], serials: [] });
+  await assert.rejects(system.agent.apply(bundle, system.identities), { code: 'EADDRINUSE' });
+  assert.equal(system.agent.health().bundle, inForce);
+  for (const client of [inside, outbound, egress]) await client.rest();
+  await assert.rejects(async () => (await system.inside(SHOP)).get('/items/1'));
+  assert.equal((await journal.find(r => r.reason === 'caller-revoked')).direction, 'inbound');
+  for (const again of [await system.outbound(), await system.egress()]) {
+    const answer = await again.get('/items/1');
+    assert.equal(reasonOf(answer.body), 'caller-revoked');
+    again.close();
+  }
+  assert.equal(backend.seen.length, 3);
+  // Nor does a late certificate, by which the former bundle is applied anew, take it back.
+  const pair = system.identities.current(WEB)!;
+  system.identities.held.delete(WEB);
+  await system.applyAgent();
+  await assert.rejects(
+    system.agent.apply(await unavailable(t, system, { identities: [SHOP], serials: [] }), system.identities),
+  );
+  system.identities.held.set(WEB, pair);
+  system.agent.identitiesChanged();
+  while (system.agent.port('inbound/web') === 0) await sleep(10);
+  await assert.rejects(async () => (await system.inside(SHOP)).get('/items/1'));
+  await system.applyAgent();
+  const back = await system.inside(SHOP);
+  assert.equal((await back.get('/items/1')).status, 200);
+  back.close();
+});
+
+test('a callee that a bundle revokes which cannot be put in force is not called any more', async t => {
+  const { system, backend } = await setUp(t);
+  const bundle = await unavailable(t, system, { identities: [WEB], serials: [] });
+  await assert.rejects(system.agent.apply(bundle, system.identities));
+  const client = await system.outbound();
+  assert.equal(reasonOf((await client.get('/items/1')).body), 'callee-revoked');
+  assert.equal(backend.seen.length, 0);
+  client.close();
+});
+
+test('TCP: a bundle that cannot be put in force cuts what it revokes, and it does not come back', async t => {
+  const { system, backend, journal } = await setUp(t, { protocol: 'tcp', shopCalls: [CONNECT], calls: [] });
+  const client = await system.outbound();
+  client.send('GET / HTTP/1.1\r\n\r\n');
+  await client.until('ok');
+  const bundle = await unavailable(t, system, { identities: [SHOP], serials: [] });
+  await assert.rejects(system.agent.apply(bundle, system.identities));
+  await client.rest();
+  const again = await system.outbound();
+  await again.rest();
+  await journal.find(r => r.reason === 'caller-revoked' && r.direction === 'outbound');
+  assert.equal(backend.connections(), 1);
+});
+
+test('TCP: a revoked serial cuts the connections to its holder', async t => {
+  const { system } = await setUp(t, { protocol: 'tcp', shopCalls: [CONNECT], calls: [] });
+  const client = await system.outbound();
+  client.send('GET / HTTP/1.1\r\n\r\n');
+  await client.until('ok');
+  const serial = system.identities.current(WEB)?.serial ?? '';
+  system.identities.held.set(WEB, await system.authority.identity(WEB));
+  await system.applyAgent({ revoked: { identities: [], serials: [serial] } });
+  await client.rest();
+  // The control: the service itself is not revoked.
+  const again = await system.outbound();
+  again.send('GET / HTTP/1.1\r\n\r\n');
+  await again.until('ok');
+  again.close();
+});
+
+for (const whose of [SHOP, WEB]) {
+  const end = whose === SHOP ? 'caller' : 'callee';
+  test(`TCP: a connection ends with the certificate of its ${end}`, async t => {
+    const { system, journal } = await setUp(t, { protocol: 'tcp', shopCalls: [CONNECT], calls: [] });
+    const nowMs = Date.now();
+    const soon = { kind: 'between', notBeforeMs: nowMs - 5_000, notAfterMs: nowMs + 2_000 } as const;
+    const pair = await system.authority.identity(whose, soon);
+    system.identities.held.set(whose, pair);
+    await system.applyAgent();
+    const client = await system.outbound();
+    // Never idle: it is the certificate that ends it.
+    const busy = setInterval(() => client.send('GET / HTTP/1.1\r\n\r\n'), 50);
+    t.after(() => clearInterval(busy));
+    await client.until('ok');
+    const closed = new Promise<void>(resolve => client.socket.once('close', resolve));
+    await Promise.race([closed, sleep(5_000, undefined, { ref: false })]);
+    assert.ok(client.ended);
+    assert.ok(Date.now() >= pair.notAfterMs);
+    const expired = await journal.find(r => r.detail === 'the certificate of the peer has expired');
+    assert.equal(expired.direction, whose === SHOP ? 'inbound' : 'outbound');
+  });
+}
+
+test('a flood of refused handshakes is counted in full, and recorded once a second', async t => {
+  const { system, journal } = await setUp(t);
+  const port = system.agent.port('inbound/web');
+  for (let i = 0; i < 50; i++) {
+    const plain = await RawClient.tcp(port);
+    plain.send('GET /items/1 HTTP/1.1\r\nhost: web\r\n\r\n');
+    await plain.rest();
+  }
+  const more = await journal.find(r => r.detail.endsWith(' more within the second'));
+  assert.equal(more.reason, 'plaintext-refused');
+  assert.ok(journal.records.filter(r => r.reason === 'plaintext-refused').length <= 4);
+  const metrics = await fetch(`http://127.0.0.1:${system.agent.adminPort}/metrics`);
+  assert.match(await metrics.text(), /^ringwall_transactions_total\{.*reason="plaintext-refused".*\} 50$/m);
 });

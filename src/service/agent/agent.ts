@@ -25,6 +25,7 @@ import {
 } from '#service/proxy';
 import { AgentError } from './agent-error.ts';
 import { EgressHop, InboundHop, OutboundHop } from './hops.ts';
+import { refuseRevoked } from './refuse-revoked.ts';
 import { acceptTcp, type TcpSide } from './tcp-side.ts';
 
 export type AgentParts = {
@@ -71,14 +72,15 @@ export class Agent implements PointHost {
   #turn: Promise<void> = Promise.resolve();
 
   constructor(parts: AgentParts) {
-    const { clock, log, journal } = parts;
+    const { clock, log, journal, metrics = new PointMetrics() } = parts;
     this.#log = log;
     this.#engine = new Engine({
       recorder: journal,
       clock,
+      seriesOf: direction => metrics.series(direction, ''),
       ...(parts.settings && { settings: parts.settings }),
     });
-    this.#metrics = parts.metrics ?? new PointMetrics();
+    this.#metrics = metrics;
     this.#admin = new AdminServer(this.#metrics, () => this.health());
     this.#egressContext = createSecureContext(
       parts.egressRoots === undefined ? {} : { ca: [...parts.egressRoots] },
@@ -104,7 +106,8 @@ export class Agent implements PointHost {
 
   /**
    * Puts `bundle` in force.
-   * @throws {AgentError}, or the system's error when an address cannot be had; the former bundle stays in force
+   * @throws {AgentError}, or the system's error when an address cannot be had; the former bundle stays in force, but
+   * what the new one revokes is revoked
    */
   apply(bundle: Bundle, identities: Identities): Promise<void> {
     const turn = this.#turn.then(() => this.#putInForce(bundle, identities));
@@ -112,8 +115,14 @@ export class Agent implements PointHost {
     return turn;
   }
 
-  async #putInForce(bundle: Bundle, identities: Identities): Promise<void> {
+  async #putInForce(
+    bundle: Bundle,
+    identities: Identities,
+    revocations: Parameters<Engine['revoke']>[0] = bundle.revoked,
+  ): Promise<void> {
     if (bundle.kind !== 'agent') throw new AgentError('wrong-bundle', `a bundle for ${quote(bundle.kind)}`);
+    // Before anything that can fail.
+    this.#engine.revoke(revocations);
     const calling = new CallingIdentities(identities, bundle.trustAnchors, this.#engine.clock);
     const inForce: InForce = { bundle, policy: compileAgentPolicy(bundle), calling };
     const pools = new Set<string>();
@@ -122,7 +131,7 @@ export class Agent implements PointHost {
     await this.#engine.apply({
       listeners: sides.map(side => this.#listenerOf(side)),
       pools,
-      revocations: bundle.revoked,
+      revocations,
       swap: () => {
         this.#inForce = inForce;
         this.#identities = identities;
@@ -173,7 +182,8 @@ export class Agent implements PointHost {
         const identities = this.#identities;
         return bundle === undefined || identities === undefined
           ? undefined
-          : this.#putInForce(bundle, identities);
+          : // A newer bundle that could not be put in force may have revoked more than this one does.
+            this.#putInForce(bundle, identities, this.#engine.revoked);
       })
       .catch((error: unknown) => {
         this.#log.error('a late certificate could not be used', {
@@ -212,7 +222,8 @@ export class Agent implements PointHost {
         callerOf: arrival => arrival.peer?.identity ?? '',
         callee: identity,
         mode: service.record,
-        authorize: caller => this.#policy.connectInbound(name, caller),
+        authorize: caller =>
+          refuseRevoked(this.#engine.revoked, caller, identity) ?? this.#policy.connectInbound(name, caller),
         dial: () => dialPlaintext(app),
         names: [identity],
       };
@@ -231,7 +242,15 @@ export class Agent implements PointHost {
       series: this.#metrics.series('inbound', name),
     };
     const gateway = partIdentity(bundle.trustDomain, 'gateway');
-    const hop = new InboundHop({ policy, service: name, destination, clock: this.#engine.clock, gateway });
+    const { clock } = this.#engine;
+    const hop = new InboundHop({
+      policy,
+      service: name,
+      destination,
+      clock,
+      gateway,
+      revoked: () => this.#engine.revoked,
+    });
     return { kind: 'http', listener, hop, names: [identity] };
   }
 
@@ -250,7 +269,9 @@ export class Agent implements PointHost {
         callerOf: () => identity,
         callee: to.identity,
         mode: to.record,
-        authorize: () => this.#policy.connectOutbound(name, to.service),
+        authorize: () =>
+          refuseRevoked(this.#engine.revoked, identity, to.identity) ??
+          this.#policy.connectOutbound(name, to.service),
         dial,
         names: [to.identity],
       };
@@ -274,6 +295,7 @@ export class Agent implements PointHost {
       identity,
       callee: to.service,
       destination,
+      revoked: () => this.#engine.revoked,
     });
     return { kind: 'http', listener, hop, names: [identity] };
   }
@@ -294,7 +316,14 @@ export class Agent implements PointHost {
       authority: url.authority,
       series: this.#metrics.series('egress', name),
     };
-    const hop = new EgressHop({ policy: inForce.policy, service: name, identity, origin, destination });
+    const hop = new EgressHop({
+      policy: inForce.policy,
+      service: name,
+      identity,
+      origin,
+      destination,
+      revoked: () => this.#engine.revoked,
+    });
     const listener: ListenerPlan = {
       address: target.listen,
       purpose: `egress/${name}/${origin}`,
@@ -313,9 +342,17 @@ export class Agent implements PointHost {
     return {
       ...listener,
       settings: this.#engine.settings,
-      accept: arrival => (this.#admits(arrival, direction) ? accept(arrival) : undefined),
+      accept: arrival => (this.#admits(arrival, direction, listener.purpose) ? accept(arrival) : undefined),
       refused: (reason, detail, address) =>
-        this.#engine.recordRefused({ direction, callee: '', method: '', reason, detail, address }),
+        this.#engine.recordRefused({
+          direction,
+          callee: '',
+          method: '',
+          reason,
+          detail,
+          address,
+          listener: listener.purpose,
+        }),
     };
   }
 
@@ -343,7 +380,7 @@ export class Agent implements PointHost {
   }
 
   /** Refuses peers whose identity or certificate is revoked, before they can ask for anything. */
-  #admits({ peer, socket, address }: Arrival, direction: Hop['direction']): boolean {
+  #admits({ peer, socket, address }: Arrival, direction: Hop['direction'], listener: string): boolean {
     if (peer === undefined) return true;
     const { identities, serials } = this.#engine.revoked;
     if (!identities.has(peer.identity) && !serials.has(peer.serial)) return true;
@@ -357,6 +394,7 @@ export class Agent implements PointHost {
       reason: 'caller-revoked',
       detail,
       address,
+      listener,
     });
     socket.on('error', () => {});
     socket.destroy();
@@ -387,7 +425,7 @@ export class Agent implements PointHost {
       trustDomain,
       context,
       ownNotAfterMs: notAfterMs,
-      revoked: this.#engine.revoked,
+      revoked: () => this.#engine.revoked,
     });
   }
 

@@ -6,11 +6,13 @@ import {
   Caller,
   type Admission,
   type Destination,
+  type Engine,
   type Exchange,
   type Hop,
   type Peer,
   type Stop,
 } from '#service/proxy';
+import { refuseRevoked } from './refuse-revoked.ts';
 
 type Series = Destination['series'];
 
@@ -26,25 +28,35 @@ const TOLD_BY_GATEWAY: readonly string[] = [
   'x-forwarded-host',
 ];
 
+type HopParts = {
+  readonly policy: AgentPolicy;
+  /** The service beside which the hop stands. */
+  readonly service: string;
+  readonly destination: Destination;
+  /** What is revoked at this moment. */
+  readonly revoked: () => Engine['revoked'];
+};
+
 /** What the three hops of an agent have in common: one destination each, and no limits of their own. */
 abstract class ServiceHop implements Hop {
   abstract readonly direction: Hop['direction'];
   readonly believesCaller = true;
   readonly series: Series;
   protected readonly policy: AgentPolicy;
-  /** The service beside which this hop stands. */
   protected readonly service: string;
   readonly #destination: Destination;
+  readonly #revoked: HopParts['revoked'];
 
-  constructor(policy: AgentPolicy, service: string, destination: Destination) {
+  constructor({ policy, service, destination, revoked }: HopParts) {
     this.policy = policy;
     this.service = service;
     this.#destination = destination;
     this.series = destination.series;
+    this.#revoked = revoked;
   }
 
   abstract identify(x: Exchange): Caller | Stop;
-  abstract authorize(x: Exchange, destination: Destination, caller: Caller): Permit | Stop;
+  protected abstract decide(x: Exchange, caller: Caller): Permit | Stop;
   abstract dressRequest(headers: HeaderList, x: Exchange, caller: Caller): void;
 
   route(): Destination {
@@ -53,6 +65,10 @@ abstract class ServiceHop implements Hop {
 
   limit(): Admission {
     return ADMITTED;
+  }
+
+  authorize(x: Exchange, { callee }: Destination, caller: Caller): Permit | Stop {
+    return refuseRevoked(this.#revoked(), caller.identity, callee) ?? this.decide(x, caller);
   }
 
   believedFields(_caller: Caller): readonly string[] {
@@ -69,15 +85,9 @@ export class InboundHop extends ServiceHop {
   readonly #gateway: string;
   readonly #callers = new WeakMap<Peer, Caller>();
 
-  constructor(parts: {
-    readonly policy: AgentPolicy;
-    readonly service: string;
-    readonly destination: Destination;
-    readonly clock: Clock;
-    /** The gateway's SPIFFE ID. */
-    readonly gateway: string;
-  }) {
-    super(parts.policy, parts.service, parts.destination);
+  /** @param parts `gateway`: its SPIFFE ID */
+  constructor(parts: HopParts & { readonly clock: Clock; readonly gateway: string }) {
+    super(parts);
     this.#clock = parts.clock;
     this.#gateway = parts.gateway;
   }
@@ -98,7 +108,7 @@ export class InboundHop extends ServiceHop {
     return caller;
   }
 
-  authorize(x: Exchange, _destination: Destination, caller: Caller): Permit | Stop {
+  protected decide(x: Exchange, caller: Caller): Permit | Stop {
     return this.policy.inbound(this.service, caller.identity, x.method, x.path);
   }
 
@@ -117,14 +127,8 @@ export class OutboundHop extends ServiceHop {
   readonly #caller: Caller;
   readonly #callee: string;
 
-  constructor(parts: {
-    readonly policy: AgentPolicy;
-    readonly service: string;
-    readonly identity: string;
-    readonly callee: string;
-    readonly destination: Destination;
-  }) {
-    super(parts.policy, parts.service, parts.destination);
+  constructor(parts: HopParts & { readonly identity: string; readonly callee: string }) {
+    super(parts);
     this.#caller = Caller.ownService(parts.identity);
     this.#callee = parts.callee;
   }
@@ -133,7 +137,7 @@ export class OutboundHop extends ServiceHop {
     return this.#caller;
   }
 
-  authorize(x: Exchange): Permit | Stop {
+  protected decide(x: Exchange): Permit | Stop {
     return this.policy.outbound(this.service, this.#callee, x.method, x.path);
   }
 
@@ -146,14 +150,8 @@ export class EgressHop extends ServiceHop {
   readonly #caller: Caller;
   readonly #origin: string;
 
-  constructor(parts: {
-    readonly policy: AgentPolicy;
-    readonly service: string;
-    readonly identity: string;
-    readonly origin: string;
-    readonly destination: Destination;
-  }) {
-    super(parts.policy, parts.service, parts.destination);
+  constructor(parts: HopParts & { readonly identity: string; readonly origin: string }) {
+    super(parts);
     this.#caller = Caller.ownService(parts.identity);
     this.#origin = parts.origin;
   }
@@ -162,7 +160,7 @@ export class EgressHop extends ServiceHop {
     return this.#caller;
   }
 
-  authorize(): Permit | Stop {
+  protected decide(): Permit | Stop {
     return this.policy.egress(this.service, this.#origin);
   }
 

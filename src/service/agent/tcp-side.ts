@@ -1,5 +1,5 @@
 import type { Permit, Refusal } from '#domain/policy';
-import { Splice, type Arrival, type Dialled, type Engine, type Held } from '#service/proxy';
+import { Splice, type Arrival, type Dialled, type Engine, type Held, type Peer } from '#service/proxy';
 
 export type TcpSide = {
   readonly direction: 'inbound' | 'outbound';
@@ -12,6 +12,9 @@ export type TcpSide = {
   /** SPIFFE IDs at the ends of the connection, beside the caller's. */
   readonly names: readonly string[];
 };
+
+/** RFC 5280 §4.1.2.5: a certificate is valid through the second that it names last. */
+const LAST_SECOND_MS = 1_000;
 
 /**
  * Takes a TCP connection through identify, authorize, forward and record.
@@ -36,6 +39,7 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
   const splice = new Splice({
     socket,
     dial: side.dial,
+    connected: peer => bind(engine, splice, peer),
     settings: engine.settings,
     deadlines: engine.deadlines,
     ended: end => {
@@ -43,7 +47,8 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
       engine.record({ ...facts, ...end, rule, timeMs, durationUs }, side.mode);
     },
   });
-  engine.hold(splice, [caller, ...side.names, ...serialNames(arrival)]);
+  engine.hold(splice, [caller, ...side.names]);
+  bind(engine, splice, arrival.peer);
   if (side.mode === 'relaxed') {
     splice.begin();
     return splice;
@@ -56,6 +61,10 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
   return splice;
 }
 
-function serialNames({ peer }: Arrival): readonly string[] {
-  return peer === undefined ? [] : [`serial:${peer.serial}`];
+/** What happens to a certificate at one end happens to the connection: there is no next request to decide on. */
+function bind(engine: Engine, splice: Splice, peer: Peer | undefined): void {
+  if (peer === undefined) return;
+  const { clock } = engine;
+  splice.endBy(clock.monotonicMs() + peer.notAfterMs + LAST_SECOND_MS - clock.nowMs());
+  engine.bind(splice, peer);
 }

@@ -40,6 +40,8 @@ export type EdgeParts = {
 const NOTHING: readonly never[] = [];
 const HSTS = 'max-age=31536000';
 const BEARER = /^bearer +/i;
+// Browsers send a cookie without a name as its value alone (RFC 6265bis): `=a=b` comes back as `a=b`.
+const SET_COOKIE_NAME = /^[\s=]*([^\s=;]*)/;
 
 /** The way in from outside, under one bundle. */
 export class EdgeHop implements Hop<EdgeDestination> {
@@ -123,6 +125,7 @@ export class EdgeHop implements Hop<EdgeDestination> {
     headers.remove('server');
     headers.remove('x-powered-by');
     headers.set('strict-transport-security', HSTS);
+    dropAnonymousCookie(headers);
   }
 
   #identifyAnonymous(x: Exchange, destination: EdgeDestination): Caller | Stop {
@@ -156,6 +159,15 @@ export class EdgeHop implements Hop<EdgeDestination> {
       this.#parts.limits.admitAddress(x, plan) ?? { kind: 'refused', reason, nearest: plan.rule, detail }
     );
   }
+}
+
+/** A service that sets it would choose under whose id, and within whose limits, its callers come back. */
+function dropAnonymousCookie(headers: HeaderList): void {
+  const cookies = headers.all('set-cookie');
+  const kept = cookies.filter(cookie => SET_COOKIE_NAME.exec(cookie)?.[1] !== ANONYMOUS_COOKIE);
+  if (kept.length === cookies.length) return;
+  headers.remove('set-cookie');
+  for (const cookie of kept) headers.push('set-cookie', cookie);
 }
 
 /** The id is its owner's credential: the services are told the id (`x-ringwall-client`), not the proof of it. */

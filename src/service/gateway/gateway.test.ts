@@ -82,6 +82,32 @@ test('answers lose what tells of the inside, and get the transport security of t
   assert.equal(fields['strict-transport-security'], 'max-age=31536000');
 });
 
+test('a service cannot set the cookie of the anonymous id, neither in its answer nor before it', async t => {
+  const cookies = [
+    '__Host-ringwall-anon=evil; Path=/; Secure',
+    ' __Host-ringwall-anon = evil; Path=/; Secure',
+    '=__Host-ringwall-anon=evil; Path=/; Secure',
+    'b=2; Path=/',
+    '__Host-ringwall-anonymous=mine; Path=/; Secure',
+  ];
+  const fields = cookies.map(cookie => `set-cookie: ${cookie}\r\n`).join('');
+  const { client } = await setUp(t, {
+    respond: c =>
+      c.answer(
+        `HTTP/1.1 103 Early Hints\r\n${fields}\r\nHTTP/1.1 200 OK\r\n${fields}content-length: 0\r\n\r\n`,
+      ),
+  });
+  client.send('GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n');
+  const kept = ['set-cookie: b=2; Path=/', 'set-cookie: __Host-ringwall-anonymous=mine; Path=/; Secure'];
+  const setCookies = (head: string) => head.split('\r\n').filter(line => line.startsWith('set-cookie:'));
+  assert.deepEqual(setCookies((await client.answer()).head), kept);
+  const answer = await client.answer();
+  const token = answer.fields['x-ringwall-anonymous'] ?? '';
+  const [ours, ...others] = setCookies(answer.head).reverse();
+  assert.ok(ours?.startsWith(`set-cookie: __Host-ringwall-anon=${token}; Path=/`), ours);
+  assert.deepEqual(others.reverse(), kept);
+});
+
 test('fields that only Ringwall sets never come through, in whatever spelling', async t => {
   const { client, backend } = await setUp(t);
   const forged = [
@@ -311,6 +337,44 @@ test('durable mode: the caller waits until the record is on disk', async t => {
   assert.equal(client.received.length, 0);
   journal.release();
   assert.equal((await client.answer()).status, 200);
+});
+
+test('durable mode: no interim answer leaves before the record is on disk', async t => {
+  const { client, journal } = await setUp(t, {
+    record: 'durable',
+    respond: c => c.answer(`HTTP/1.1 103 Early Hints\r\nx-leak: card=4111\r\n\r\n${OK}`),
+  });
+  journal.mode = 'hold';
+  client.send('GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n');
+  for (let hop = 0; hop < 2; hop++) {
+    await journal.untilHeld(1);
+    assert.equal(client.received.length, 0);
+    journal.release();
+  }
+  assert.equal((await client.answer()).status, 200);
+});
+
+test('durable mode: of a long answer in chunks the last content waits until the record is on disk', async t => {
+  const content = 'S'.repeat(70_000);
+  const { client, journal } = await setUp(t, {
+    record: 'durable',
+    respond: c => {
+      c.answer(
+        `HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n${content.length.toString(16)}\r\n${content}\r\n`,
+      );
+      setTimeout(() => c.answer('0\r\n\r\n'), 50);
+    },
+  });
+  journal.mode = 'hold';
+  client.send('GET / HTTP/1.1\r\nhost: shop.test\r\n\r\n');
+  for (let hop = 0; hop < 2; hop++) {
+    await journal.untilHeld(1);
+    await new Promise(resolve => setTimeout(resolve, 50));
+    const arrived = client.received.toString('latin1').split('S').length - 1;
+    assert.ok(arrived < content.length, `${arrived} bytes`);
+    journal.release();
+  }
+  assert.equal((await client.answer()).body, content);
 });
 
 test('durable mode: what cannot be recorded is answered with 503, and a sick journal lets nothing begin', async t => {

@@ -90,6 +90,8 @@ export class Gateway implements PointHost {
   async apply(bundle: Bundle, identities: Identities): Promise<void> {
     if (bundle.kind !== 'gateway')
       throw new GatewayError('wrong-bundle', `a bundle for ${quote(bundle.kind)}`);
+    // What a bundle takes away it takes away also when the rest of it cannot be put in force.
+    this.#engine.revoke(bundle.revoked);
     const calling = new CallingIdentities(identities, bundle.trustAnchors, this.#engine.clock);
     const context = calling.serving(EDGE_IDENTITY);
     if (context === undefined) {
@@ -190,7 +192,7 @@ export class Gateway implements PointHost {
       trustDomain,
       context,
       ownNotAfterMs: notAfterMs,
-      revoked: this.#engine.revoked,
+      revoked: () => this.#engine.revoked,
     });
   }
 

@@ -127,6 +127,40 @@ test('append() on a closed journal fails', async () => {
   assert.equal(journal.healthy, false);
 });
 
+test('append() confirms to the others when one who waits throws, and the journal goes on', async () => {
+  const files = new MemoryFiles();
+  const errors: string[] = [];
+  const log = { ...silentLog, error: (message: string) => void errors.push(message) };
+  const journal = await openJournal({
+    directory: '/journal',
+    point: 'gateway',
+    clock: systemClock,
+    log,
+    limits: quick,
+    files,
+  });
+  const broken = () => {
+    throw new RangeError('a bug');
+  };
+  let told = 0;
+  journal.onAppended(broken);
+  journal.onAppended(() => (told += 1));
+  journal.append(sampleRecord(1), 'durable', broken);
+  assert.equal(await append(journal, 2), undefined);
+  assert.equal(await append(journal, 3), undefined);
+  assert.ok(told > 0);
+  assert.deepEqual(errors, ['who waited for the journal failed']);
+  files.fate = ({ name }) => (name === 'write' ? 'fails' : 'works');
+  journal.append(sampleRecord(4), 'durable', broken);
+  assert.ok((await append(journal, 5)) instanceof LedgerError);
+  journal.append(sampleRecord(6), 'durable', broken);
+  assert.ok((await append(journal, 7)) instanceof LedgerError);
+  files.fate = () => 'works';
+  await journal.close();
+  journal.append(sampleRecord(8), 'durable', broken);
+  assert.ok((await append(journal, 9)) instanceof LedgerError);
+});
+
 test('onAppended() tells of every commit until it is unsubscribed', async () => {
   const journal = await open('/journal', new MemoryFiles());
   let calls = 0;

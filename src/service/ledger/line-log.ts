@@ -157,18 +157,19 @@ export class LineLog {
    * an error when the line is on the disk.
    */
   append(payload: string, mode: 'durable' | 'relaxed', done?: Done): void {
-    if (this.#closed) return later(done, new LedgerError('closed', 'the journal is closed'));
+    if (this.#closed) return this.#tellLater(done, new LedgerError('closed', 'the journal is closed'));
     const seq = this.#nextSeq;
     this.#nextSeq += 1;
     if (this.#queuedBytes + payload.length > this.#limits.maxQueuedBytes) {
       this.#drop();
-      return later(done, new LedgerError('overflow', 'the disk does not keep up'));
+      return this.#tellLater(done, new LedgerError('overflow', 'the disk does not keep up'));
     }
     this.#queuedBytes += payload.length;
     this.#takenSeq = this.#nextSeq;
     this.#queue.push({ seq, payload, done: this.#failing ? undefined : done });
     // While the disk refuses, the line waits for it and the caller does not.
-    if (this.#failing) return later(done, new LedgerError('write-failed', 'the journal cannot be written'));
+    if (this.#failing)
+      return this.#tellLater(done, new LedgerError('write-failed', 'the journal cannot be written'));
     if (mode === 'durable') this.#startNow();
     else this.#startLater(this.#limits.relaxedMs);
     return undefined;
@@ -227,7 +228,7 @@ export class LineLog {
     await this.#running;
     this.#urgent = true;
     if (this.#queue.length > 0) await this.#drain();
-    for (const { done } of this.#queue) done?.(new LedgerError('closed', 'the journal is closed'));
+    for (const { done } of this.#queue) this.#tell(done, new LedgerError('closed', 'the journal is closed'));
     await this.#closeFile();
     await this.#removing;
     this.#lock.release();
@@ -273,8 +274,8 @@ export class LineLog {
       }
       this.#failing = false;
       if (this.#queuedBytes < this.#limits.maxQueuedBytes / 2) this.#overflowing = false;
-      for (const { done } of batch) done?.(undefined);
-      for (const listener of this.#listeners) listener();
+      for (const { done } of batch) this.#tell(done, undefined);
+      for (const listener of this.#listeners) this.#tell(listener, undefined);
     }
   }
 
@@ -342,9 +343,22 @@ export class LineLog {
     this.#queue = [...batch, ...this.#queue];
     const failed = new LedgerError('write-failed', 'the journal cannot be written', { cause: error });
     for (const queued of this.#queue) {
-      queued.done?.(failed);
+      this.#tell(queued.done, failed);
       queued.done = undefined;
     }
+  }
+
+  /** Whoever is told may have a bug of his own: the others are told all the same, and the journal goes on. */
+  #tell(done: Done | undefined, outcome: Error | undefined): void {
+    try {
+      done?.(outcome);
+    } catch (error) {
+      this.#warn('who waited for the journal failed', { error: String(error) });
+    }
+  }
+
+  #tellLater(done: Done | undefined, outcome: Error): void {
+    if (done !== undefined) queueMicrotask(() => this.#tell(done, outcome));
   }
 
   async #closeFile(): Promise<void> {
@@ -366,10 +380,6 @@ export class LineLog {
     this.#warnAtMs = nowMs + WARN_EVERY_MS;
     this.#options.log.error(message, fields);
   }
-}
-
-function later(done: Done | undefined, error: Error): void {
-  if (done !== undefined) queueMicrotask(() => done(error));
 }
 
 async function cutTail(files: Files, segment: Segment, endOffset: number, log: Log): Promise<void> {

@@ -9,6 +9,9 @@ export type Continuation =
   | { readonly kind: 'take'; readonly known: number; readonly gap: Omit<Gap, 'timeMs'> | undefined }
   | { readonly kind: 'out-of-sequence'; readonly expectedSeq: number };
 
+/** Where an epoch stands, and the last batch for it that was out of sequence. */
+type Place = { readonly nextSeq: number; refusedSeq: number | undefined };
+
 const EPOCHS_KEPT = 8;
 
 /**
@@ -17,9 +20,7 @@ const EPOCHS_KEPT = 8;
  */
 export class Sequences {
   /** Epochs of a point, oldest first. */
-  readonly #points = new Map<string, Map<string, number>>();
-  /** The last batch that was out of sequence, by point and epoch: `expected/first`. */
-  readonly #refused = new Map<string, string>();
+  readonly #points = new Map<string, Map<string, Place>>();
 
   constructor(states: readonly EpochState[] = []) {
     for (const { point, epoch, nextSeq } of states) this.#set(point, epoch, nextSeq);
@@ -27,20 +28,20 @@ export class Sequences {
 
   decide(point: string, epoch: string, firstSeq: number): Continuation {
     const epochs = this.#points.get(point);
-    const known = epochs?.get(epoch);
-    if (known !== undefined && firstSeq <= known)
-      return { kind: 'take', known: known - firstSeq, gap: undefined };
-    const [latest, next] = epochs === undefined ? [] : ([...epochs].at(-1) ?? []);
-    if (known === undefined)
-      return { kind: 'take', known: 0, gap: this.#gapBefore(point, epoch, firstSeq, latest, next) };
+    const place = epochs?.get(epoch);
+    if (place === undefined) {
+      const [latest, last] = epochs === undefined ? [] : ([...epochs].at(-1) ?? []);
+      const gap = this.#gapBefore(point, epoch, firstSeq, latest, last?.nextSeq);
+      return { kind: 'take', known: 0, gap };
+    }
+    const { nextSeq: known } = place;
+    if (firstSeq <= known) return { kind: 'take', known: known - firstSeq, gap: undefined };
     // A point that skips is told where to go on. If it then comes with the very same batch, it has nothing earlier.
-    const refusal = `${known}/${firstSeq}`;
-    const key = `${point}/${epoch}`;
-    if (this.#refused.get(key) !== refusal) {
-      this.#refused.set(key, refusal);
+    if (place.refusedSeq !== firstSeq) {
+      place.refusedSeq = firstSeq;
       return { kind: 'out-of-sequence', expectedSeq: known };
     }
-    this.#refused.delete(key);
+    place.refusedSeq = undefined;
     return {
       kind: 'take',
       known: 0,
@@ -75,7 +76,7 @@ export class Sequences {
   #set(point: string, epoch: string, nextSeq: number): void {
     let epochs = this.#points.get(point);
     if (epochs === undefined) this.#points.set(point, (epochs = new Map()));
-    epochs.set(epoch, nextSeq);
+    epochs.set(epoch, { nextSeq, refusedSeq: undefined });
     if (epochs.size > EPOCHS_KEPT) {
       const [oldest] = epochs.keys();
       if (oldest !== undefined) epochs.delete(oldest);

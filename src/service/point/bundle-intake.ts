@@ -5,6 +5,7 @@ import type { Log } from '#base/log';
 import type { Bundle } from '#domain/bundle';
 import type { Envelope } from '#domain/dsse';
 import { openBundle } from '#service/link';
+import { Backoff } from './backoff.ts';
 import type { HeldIdentities, WantedIdentities } from './held-identities.ts';
 import type { PointHost } from './point-host.ts';
 
@@ -45,10 +46,13 @@ type Task = {
 
 /** While another bundle is in force, the next one waits no longer than this for the certificates that it needs. */
 const CERTIFICATES_WITHIN_MS = 3000;
+const RETRY_FIRST_WAIT_MS = 1000;
+const RETRY_MAX_WAIT_MS = 30_000;
 
 /**
  * Takes bundles, refuses those that are not for this point, and puts the others in force one after another; of several
- * that wait, the last.
+ * that wait, the last. One that the host could not put in force is tried again until another is wanted: what stood in
+ * its way, such as a port that is taken, may go away.
  */
 export class BundleIntake {
   readonly #options: BundleIntakeOptions;
@@ -57,6 +61,8 @@ export class BundleIntake {
   #next: Task | undefined;
   #working: Promise<void> | undefined;
   #served = false;
+  readonly #backoff = new Backoff(RETRY_FIRST_WAIT_MS, RETRY_MAX_WAIT_MS);
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(options: BundleIntakeOptions) {
     this.#options = options;
@@ -102,13 +108,21 @@ export class BundleIntake {
       this.#options.report({ kind: 'rejected', version, fault, message });
       return;
     }
-    this.#next = { envelope, bundle: checked.bundle, digest: checked.digest, sinceMs };
-    this.#working ??= this.#work().finally(() => (this.#working = undefined));
+    this.#backoff.reset();
+    this.#take({ envelope, bundle: checked.bundle, digest: checked.digest, sinceMs });
   }
 
+  /** Drops what waits, and resolves once nothing is being put in force. */
   async settle(): Promise<void> {
     this.#next = undefined;
     await this.#working;
+    clearTimeout(this.#retry);
+  }
+
+  #take(task: Task): void {
+    clearTimeout(this.#retry);
+    this.#next = task;
+    this.#working ??= this.#work().finally(() => (this.#working = undefined));
   }
 
   #check(envelope: Envelope): Checked {
@@ -145,11 +159,13 @@ export class BundleIntake {
   async #work(): Promise<void> {
     for (let task = this.#next; task !== undefined; task = this.#next) {
       this.#next = undefined;
-      await this.#apply(task);
+      const isApplied = await this.#apply(task);
+      if (!isApplied && this.#next === undefined)
+        this.#retry = setTimeout(() => this.#take(task), this.#backoff.nextMs());
     }
   }
 
-  async #apply({ bundle, digest, envelope, sinceMs }: Task): Promise<void> {
+  async #apply({ bundle, digest, envelope, sinceMs }: Task): Promise<boolean> {
     const { clock, host, identities, identity, keep, log, report } = this.#options;
     const { version } = bundle;
     try {
@@ -161,7 +177,8 @@ export class BundleIntake {
     } catch (error) {
       const { message } = error as Error;
       log.error('a bundle was not put in force', { version, error: message });
-      return report({ kind: 'rejected', version, fault: 'not-applied', message: message.slice(0, 1024) });
+      report({ kind: 'rejected', version, fault: 'not-applied', message: message.slice(0, 1024) });
+      return false;
     }
     this.#putInForce({ version, digest });
     try {
@@ -173,6 +190,7 @@ export class BundleIntake {
     const tookMs = clock.monotonicMs() - sinceMs;
     log.info('bundle in force', { version, tookMs });
     report({ kind: 'applied', version, digest, tookMs });
+    return true;
   }
 
   #putInForce(inForce: InForce): void {

@@ -6,7 +6,7 @@ export interface PointHost {
    * Puts `bundle` in force. Resolves once it is what decides, with the listeners that it names open and the
    * connections of the newly revoked closed; only then is the bundle acknowledged. Calls never overlap.
    *
-   * A rejection leaves the former bundle in force; control is told the message.
+   * A rejection leaves the former bundle in force, but for what the new one revokes; control is told the message.
    */
   apply(bundle: Bundle, identities: Identities): Promise<void>;
   /** One of `identities` was renewed: new handshakes are to use it, open connections stay. */

@@ -158,6 +158,65 @@ test('a bundle that the host cannot apply is reported, and the former one stays 
   assert.deepEqual(kept, [1]);
 });
 
+test('a bundle that the host cannot apply is tried again until it can, and each outcome is reported', async t => {
+  const { host, intake, receive, applied, verdicts } = intakeOf();
+  await receive(bundleOf(1));
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const turn = () => new Promise(resolve => setImmediate(resolve));
+  t.after(() => intake.settle());
+  const until = async (count: number) => {
+    while (verdicts.length < count) await turn();
+  };
+  const kinds = () => verdicts.map(({ kind, version }) => `${kind} ${version}`);
+  host.fault = new Error('port 15001 is taken');
+  intake.receive(sealBundle(bundleOf(2), privateKey).envelope, 2);
+  await turn();
+  await until(2);
+  assert.deepEqual(kinds(), ['applied 1', 'rejected 2']);
+  t.mock.timers.tick(499);
+  await turn();
+  assert.equal(verdicts.length, 2);
+  t.mock.timers.tick(501);
+  await until(3);
+  assert.deepEqual(kinds(), ['applied 1', 'rejected 2', 'rejected 2']);
+  host.fault = undefined;
+  t.mock.timers.tick(2_000);
+  await until(4);
+  assert.deepEqual(kinds(), ['applied 1', 'rejected 2', 'rejected 2', 'applied 2']);
+  t.mock.timers.tick(60_000);
+  await turn();
+  assert.deepEqual(applied, [1, 2]);
+  await intake.settle();
+});
+
+test('a bundle that the host cannot apply is not tried again once another is wanted, or the point stops', async t => {
+  const { host, intake, receive, applied, verdicts } = intakeOf();
+  await receive(bundleOf(1));
+  t.mock.timers.enable({ apis: ['setTimeout'] });
+  const turn = () => new Promise(resolve => setImmediate(resolve));
+  t.after(() => intake.settle());
+  const until = async (count: number) => {
+    while (verdicts.length < count) await turn();
+  };
+  const fail = async (version: number) => {
+    host.fault = new Error('port 15001 is taken');
+    intake.receive(sealBundle(bundleOf(version), privateKey).envelope, version);
+    await until(verdicts.length + 1);
+    host.fault = undefined;
+  };
+  await fail(2);
+  intake.receive(sealBundle(bundleOf(3), privateKey).envelope, 3);
+  await until(3);
+  t.mock.timers.tick(60_000);
+  await turn();
+  assert.deepEqual(applied, [1, 3]);
+  await fail(4);
+  await intake.settle();
+  t.mock.timers.tick(60_000);
+  await turn();
+  assert.deepEqual(applied, [1, 3]);
+});
+
 // Records
 
 function shipperOf(lines: string[]) {

@@ -14,8 +14,8 @@ const JOIN_BELOW_BYTES = 32_768;
 /**
  * Collects an answer and writes it in as few pieces as it can.
  *
- * In durable mode it holds the answer back: all of it up to `holdBytes`, and of a longer one always the last part, so
- * that no caller has a whole answer before `end` is called.
+ * In durable mode it holds the answer back: all of it up to `holdBytes`, and of a longer one always the last part of its
+ * content and what frames it, so that no caller has the whole content before `end` is called.
  */
 export class AnswerWriter {
   /** Whether bytes have left: from here on the answer cannot be replaced by another. */
@@ -24,6 +24,8 @@ export class AnswerWriter {
   #holdBytes = 0;
   #parts: Part[] = [];
   #bytes = 0;
+  /** Where in `#parts` the last content stands. */
+  #lastContent = 0;
 
   constructor(sink: ByteSink) {
     this.#sink = sink;
@@ -34,9 +36,16 @@ export class AnswerWriter {
     this.#holdBytes = holdBytes;
   }
 
-  push(part: Part): void {
-    this.#parts.push(part);
-    this.#bytes += part.length;
+  /** The head, or what frames the content. */
+  push(text: string): void {
+    this.#parts.push(text);
+    this.#bytes += text.length;
+  }
+
+  pushContent(chunk: Buffer): void {
+    this.#lastContent = this.#parts.length;
+    this.#parts.push(chunk);
+    this.#bytes += chunk.length;
   }
 
   /** Writes what may leave now. @returns whether the caller keeps up */
@@ -44,9 +53,10 @@ export class AnswerWriter {
     if (this.#parts.length === 0) return true;
     if (this.#holdBytes === 0) return this.#write(this.#take());
     if (!this.begun && this.#bytes <= this.#holdBytes) return true;
+    const held = this.#parts.splice(this.#lastContent);
     const parts = this.#take();
-    const last = parts.pop();
-    if (last !== undefined) this.push(last);
+    this.#parts = held;
+    for (const part of held) this.#bytes += part.length;
     return parts.length === 0 || this.#write(parts);
   }
 
@@ -63,6 +73,7 @@ export class AnswerWriter {
     const parts = this.#parts;
     this.#parts = [];
     this.#bytes = 0;
+    this.#lastContent = 0;
     return parts;
   }
 

@@ -268,8 +268,9 @@ export class ClientConnection implements Downstream, Timed {
       this.#began = { timeMs: clock.nowMs(), startedMs: clock.monotonicMs() };
       this.deadlineMs = this.#deadlines.nowMs + this.settings.headTimeoutMs;
     }
-    if (!inbox.hasNewLine() && inbox.size < this.settings.http.maxLineBytes) return false;
-    const decoded = decodeRequestHead(inbox.bytes, inbox.start, inbox.end, this.settings.http);
+    const { http } = this.settings;
+    if (!inbox.hasNews(http.maxLineBytes) && inbox.size < http.maxHeadBytes) return false;
+    const decoded = decodeRequestHead(inbox.bytes, inbox.start, inbox.end, http);
     switch (decoded.kind) {
       case 'incomplete':
         return false;
@@ -285,7 +286,7 @@ export class ClientConnection implements Downstream, Timed {
     this.#phase = 'busy';
     this.deadlineMs = Infinity;
     this.#invited = false;
-    this.#decoder = isEmpty(head.framing) ? undefined : new BodyDecoder(head.framing, this.settings.http);
+    this.#decoder = isEmpty(head.framing) ? undefined : new BodyDecoder(head.framing, http);
     const { pipeline } = this.#parts;
     const x = pipeline.receive(head, hop, this, this.#began);
     this.#exchange = x;
@@ -314,7 +315,7 @@ export class ClientConnection implements Downstream, Timed {
     this.#decoder = undefined;
     this.#wantsBody = false;
     this.#stopWaiting();
-    if (!x.ended) x.requestEnd(decoder.trailers);
+    if (!x.ended) this.#parts.pipeline.endRequest(x, decoder.trailers);
     return true;
   }
 

@@ -35,7 +35,8 @@ export type MutualTls = {
   readonly trustDomain: string;
   readonly context: SecureContext;
   readonly ownNotAfterMs: number;
-  readonly revoked: Revoked;
+  /** Read when the peer shows its certificate: it may be revoked while the handshake is under way. */
+  readonly revoked: () => Revoked;
 };
 
 /** Connects by mTLS to a service of the system, and verifies that it is the one that was meant. */
@@ -51,11 +52,12 @@ export function dialMutualTls(target: MutualTls): Dialled {
     ALPNProtocols: ['http/1.1'],
     // INVARIANT: no `session`: every connection shows the peer's certificate, so that revocation is seen.
     checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
+      const revoked = target.revoked();
       const read = Peer.read(new X509Certificate(certificate.raw), target.trustDomain);
       if (typeof read === 'string') fault = read;
       else if (read.identity !== target.identity) fault = `another identity answers: ${read.identity}`;
-      else if (target.revoked.identities.has(read.identity)) fault = 'the identity is revoked';
-      else if (target.revoked.serials.has(read.serial)) fault = 'the certificate is revoked';
+      else if (revoked.identities.has(read.identity)) fault = 'the identity is revoked';
+      else if (revoked.serials.has(read.serial)) fault = 'the certificate is revoked';
       else peer = read;
       return peer === undefined ? new Error(fault) : undefined;
     },
@@ -65,7 +67,9 @@ export function dialMutualTls(target: MutualTls): Dialled {
     readyEvent: 'secureConnect',
     peer: () => peer,
     explain: error => (fault === '' ? explainTls(error) : { reason: 'upstream-unverified', detail: fault }),
-    retireAtMs: target.ownNotAfterMs - RETIRE_EARLY_MS,
+    get retireAtMs() {
+      return Math.min(target.ownNotAfterMs, peer?.notAfterMs ?? NEVER) - RETIRE_EARLY_MS;
+    },
   };
 }
 

@@ -125,6 +125,16 @@ test('a 103 passes, a 100 of the upstream does not', async t => {
   assert.equal((await client.answer()).status, 200);
 });
 
+test('interim answers pass up to 8 KiB: their heads are no way around the bound on answers', async t => {
+  const interim = (status: number) => `HTTP/1.1 ${status} Hint\r\nlink: ${'a'.repeat(3000)}\r\n\r\n`;
+  const { client } = await setUp(t, c => c.answer([102, 103, 104, 105].map(interim).join('') + OK));
+  const statuses: number[] = [];
+  client.send(get());
+  do statuses.push((await client.answer()).status);
+  while (statuses.at(-1) !== 200);
+  assert.deepEqual(statuses, [102, 103, 200]);
+});
+
 test('"Expect: 100-continue" is answered by us, and not passed on (RFC 9110 §10.1.1)', async t => {
   const { client, backend } = await setUp(t, c => c.answer(OK));
   client.send('POST / HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\ncontent-length: 2\r\n\r\n');

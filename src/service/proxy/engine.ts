@@ -1,13 +1,16 @@
 import type { Clock } from '#base/clock';
-import type { Revocations } from '#domain/bundle';
+import type { TransactionRecord } from '#domain/record';
 import { ClientConnection, type ConnectionParts } from './client-connection.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Hop } from './hop.ts';
 import type { Arrival, Held, ListenerOptions } from './listener.ts';
 import { Listeners } from './listeners.ts';
 import { Pipeline, type ConnectionFacts } from './pipeline.ts';
+import type { Peer } from './peer.ts';
 import type { Recorder } from './recorder.ts';
-import { ConnectionIndex, serialName, type Revoked } from './revocation.ts';
+import { Refusals } from './refusals.ts';
+import { ConnectionIndex, isRevoked, serialName, type Revoked } from './revocation.ts';
+import type { Series } from './series.ts';
 import { DEFAULT_SETTINGS, type ProxySettings } from './settings.ts';
 import type { Dialled } from './upstream-connection.ts';
 import { UpstreamPool } from './upstream-pool.ts';
@@ -25,6 +28,18 @@ export type Change = {
   readonly revocations: Revocations;
 };
 
+/** SPIFFE IDs and certificate serials. */
+type Revocations = { readonly identities: Iterable<string>; readonly serials: Iterable<string> };
+
+type RefusedConnection = Pick<
+  ConnectionFacts,
+  'direction' | 'callee' | 'method' | 'reason' | 'detail' | 'address'
+> & {
+  readonly caller?: string;
+  /** The purpose of the listener that it came to; may be left out where there is one for the direction. */
+  readonly listener?: string;
+};
+
 /** The parts that gateway and agent share, put together: connections in, connections out, and what ties them. */
 export class Engine {
   readonly settings: ProxySettings;
@@ -36,6 +51,8 @@ export class Engine {
   readonly #parts: ConnectionParts;
   readonly #index = new ConnectionIndex();
   readonly #pools = new Map<string, UpstreamPool>();
+  readonly #refusals: Refusals;
+  readonly #seriesOf: ((direction: TransactionRecord['direction']) => Series) | undefined;
   #connections = 0;
   #revoked: Revoked = { identities: new Set(), serials: new Set() };
 
@@ -43,12 +60,16 @@ export class Engine {
     readonly recorder: Recorder;
     readonly clock: Clock;
     readonly settings?: Partial<ProxySettings>;
+    /** Where connections are counted that were refused before any request. */
+    readonly seriesOf?: (direction: TransactionRecord['direction']) => Series;
   }) {
     this.settings = { ...DEFAULT_SETTINGS, ...options.settings };
     this.clock = options.clock;
     this.recorder = options.recorder;
     this.deadlines = new Deadlines(options.clock);
     this.#pipeline = new Pipeline(options.clock);
+    this.#refusals = new Refusals(options.recorder, this.deadlines);
+    this.#seriesOf = options.seriesOf;
     const { settings, clock, recorder, deadlines } = this;
     this.#parts = { settings, clock, recorder, deadlines, pipeline: this.#pipeline };
   }
@@ -66,11 +87,22 @@ export class Engine {
     return this.#revoked;
   }
 
+  /** Revokes at once, beside what is revoked already, and closes the connections that it concerns. */
+  revoke({ identities, serials }: Revocations): void {
+    this.#revoked = {
+      identities: new Set([...this.#revoked.identities, ...identities]),
+      serials: new Set([...this.#revoked.serials, ...serials]),
+    };
+    this.#index.cut(this.#revoked);
+  }
+
   /**
-   * Puts a change in force. Nothing has changed when it rejects.
+   * Puts a change in force. When it rejects, nothing has changed but that its revocations act.
    * @throws the system's error when an address cannot be had
    */
   async apply(change: Change): Promise<void> {
+    // A revocation only takes away: it does not wait for ports, which another process may hold.
+    this.revoke(change.revocations);
     const prepared = await this.listeners.prepare(change.listeners, this.settings.drainTimeoutMs);
     // INVARIANT: no await from here on: no request is decided on by half a bundle.
     this.#revoked = {
@@ -84,8 +116,6 @@ export class Engine {
       this.#pools.delete(key);
       pool.retire();
     }
-    // Last: what is cut here comes back to a point that no longer lets it in.
-    this.#index.cut(this.#revoked);
   }
 
   /** Speaks HTTP with a connection that a listener let in. @param names SPIFFE IDs at its ends */
@@ -98,11 +128,15 @@ export class Engine {
   /** Keeps a connection findable for revocation until it is closed. */
   hold(connection: Held, names: readonly string[]): void {
     this.#connections++;
-    this.#index.add(connection, names);
-    void connection.closed.then(() => {
-      this.#connections--;
-      this.#index.remove(connection, names);
-    });
+    void connection.closed.then(() => void this.#connections--);
+    this.#find(connection, names);
+  }
+
+  /** Lets a held connection be found by the certificate at one of its ends, too; cuts it if that is revoked by now. */
+  bind(connection: Held, { identity, serial }: Peer): void {
+    const names = [identity, serialName(serial)];
+    this.#find(connection, names);
+    if (isRevoked(this.#revoked, names)) connection.cut();
   }
 
   /** The pool under `key`, made at first use. @param identities SPIFFE IDs at the ends of its connections */
@@ -110,7 +144,13 @@ export class Engine {
     let pool = this.#pools.get(key);
     if (pool === undefined) {
       const { settings, deadlines, clock } = this;
-      pool = new UpstreamPool(dial, identities, { settings, deadlines, clock, index: this.#index });
+      pool = new UpstreamPool(dial, identities, {
+        settings,
+        deadlines,
+        clock,
+        index: this.#index,
+        revoked: () => this.#revoked,
+      });
       this.#pools.set(key, pool);
     }
     return pool;
@@ -126,13 +166,12 @@ export class Engine {
   }
 
   /** Records a connection that was refused before it could ask for anything. */
-  recordRefused(
-    refused: Pick<ConnectionFacts, 'direction' | 'callee' | 'method' | 'reason' | 'detail' | 'address'> & {
-      readonly caller?: string;
-    },
-  ): void {
+  recordRefused({ listener = '', ...refused }: RefusedConnection): void {
     const nothing = { caller: '', rule: '', bytesIn: 0, bytesOut: 0, durationUs: 0 };
-    this.record({ ...nothing, ...refused, timeMs: this.clock.nowMs() }, 'relaxed');
+    const facts = { ...nothing, ...refused, timeMs: this.clock.nowMs() };
+    const record = this.#pipeline.recordConnection(facts);
+    this.#seriesOf?.(record.direction).observe(record);
+    this.#refusals.add(record, listener);
   }
 
   /** Accepts no more and lets requests in flight end, within the time for it. */
@@ -145,6 +184,12 @@ export class Engine {
     this.listeners.close();
     for (const pool of this.#pools.values()) pool.destroy();
     this.#pools.clear();
+    this.#refusals.close();
     this.deadlines.close();
+  }
+
+  #find(connection: Held, names: readonly string[]): void {
+    this.#index.add(connection, names);
+    void connection.closed.then(() => this.#index.remove(connection, names));
   }
 }

@@ -11,6 +11,7 @@ import type { Permit } from '#domain/policy';
 import type { TransactionRecord } from '#domain/record';
 import { AnswerWriter, type ByteSink } from './answer-writer.ts';
 import type { Caller } from './caller.ts';
+import { CollectedBody } from './collected-body.ts';
 import type { Admission, Destination, Hop, Stop } from './hop.ts';
 import type { Peer } from './peer.ts';
 import type { Intake } from './intake.ts';
@@ -19,6 +20,7 @@ import type { ProxySettings } from './settings.ts';
 import type { AnswerSink, UpstreamConnection, UpstreamFailure } from './upstream-connection.ts';
 
 const NO_HEADERS: readonly HeaderLine[] = [];
+const MAX_INTERIM_BYTES = 8_192;
 
 /** The caller's connection, as an exchange sees it. */
 export interface Downstream extends ByteSink {
@@ -48,7 +50,7 @@ export interface Downstream extends ByteSink {
 export type Stages = {
   /** @returns the encoded head */
   readonly answer: (x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean) => string;
-  readonly interim: (head: ResponseHead) => string;
+  readonly interim: (x: Exchange, head: ResponseHead) => string;
   readonly refuse: (
     x: Exchange,
     reason: Reason,
@@ -98,9 +100,7 @@ export class Exchange implements AnswerSink {
   readonly #writer: AnswerWriter;
   #forwarding: Forwarding | undefined;
   #upstream: UpstreamConnection | undefined;
-  #collecting:
-    | { readonly chunks: Buffer[]; readonly maxBytes: number; readonly proceed: (body: Buffer) => void }
-    | undefined;
+  #collecting: { readonly body: CollectedBody; readonly proceed: (body: Buffer) => void } | undefined;
   #collected: Buffer | undefined;
   #requestEnded: boolean;
   #requestTrailers: HeaderList | undefined;
@@ -109,6 +109,7 @@ export class Exchange implements AnswerSink {
   #upstreamDone = false;
   #retried = false;
   #answered = false;
+  #interimBytes = 0;
 
   constructor(intake: Intake, hop: Hop, from: Downstream, stages: Stages) {
     this.intake = intake;
@@ -129,7 +130,7 @@ export class Exchange implements AnswerSink {
       proceed(Buffer.alloc(0));
       return;
     }
-    this.#collecting = { chunks: [], maxBytes, proceed };
+    this.#collecting = { body: new CollectedBody(maxBytes), proceed };
     this.from.inviteBody();
     this.from.takeBody();
   }
@@ -173,7 +174,7 @@ export class Exchange implements AnswerSink {
   requestData(chunk: Buffer): void {
     this.bytesIn += chunk.length;
     const collecting = this.#collecting;
-    const maxBytes = collecting?.maxBytes ?? this.destination?.maxRequestBytes ?? 0;
+    const maxBytes = collecting?.body.maxBytes ?? this.destination?.maxRequestBytes ?? 0;
     if (this.bytesIn > maxBytes) {
       this.refuse({
         kind: 'refused',
@@ -184,7 +185,7 @@ export class Exchange implements AnswerSink {
       return;
     }
     if (collecting !== undefined) {
-      collecting.chunks.push(chunk);
+      collecting.body.push(chunk);
       return;
     }
     const forwarding = this.#forwarding;
@@ -198,9 +199,8 @@ export class Exchange implements AnswerSink {
     const collecting = this.#collecting;
     if (collecting !== undefined) {
       this.#collecting = undefined;
-      this.#collected =
-        collecting.chunks.length === 1 ? collecting.chunks[0] : Buffer.concat(collecting.chunks);
-      collecting.proceed(this.#collected ?? Buffer.alloc(0));
+      this.#collected = collecting.body.bytes;
+      collecting.proceed(this.#collected);
       return;
     }
     this.#endUpload();
@@ -239,7 +239,13 @@ export class Exchange implements AnswerSink {
   answerInterim(head: ResponseHead): void {
     // RFC 9110 §15.2: not to a 1.0 client.
     if (this.intake.head.version === '1.0' || this.#writer.begun) return;
-    this.from.write(this.#stages.interim(head));
+    // RFC 9110 §15.2 would have it passed on; but nothing of a durable transaction leaves before its record.
+    if (this.destination?.mode !== 'relaxed') return;
+    const text = this.#stages.interim(this, head);
+    this.#interimBytes += text.length;
+    // Else the heads of interim answers would be a way around the bound on answers.
+    if (this.#interimBytes > Math.min(MAX_INTERIM_BYTES, this.destination.maxResponseBytes)) return;
+    this.from.write(text);
   }
 
   answerHead(head: ResponseHead): void {
@@ -265,10 +271,10 @@ export class Exchange implements AnswerSink {
     }
     if (this.#answerFraming?.kind === 'chunked') {
       this.#writer.push(encodeChunkHead(chunk.length));
-      this.#writer.push(chunk);
+      this.#writer.pushContent(chunk);
       this.#writer.push('\r\n');
     } else {
-      this.#writer.push(chunk);
+      this.#writer.pushContent(chunk);
     }
   }
 

@@ -64,5 +64,6 @@ export interface Hop<D extends Destination = Destination> {
   believedFields(caller: Caller): readonly string[];
   /** Adds what the callee is told; everything that a caller could have forged is gone already. */
   dressRequest(headers: HeaderList, x: Exchange, caller: Caller): void;
+  /** Takes from the callee's fields what is not its to say, before ours are added. */
   dressAnswer(headers: HeaderList): void;
 }

@@ -58,10 +58,14 @@ export class Inbox {
     this.#searchedTo = 0;
   }
 
-  /** Whether a line has ended since the last question: without one, decoding a head again finds nothing new. */
-  hasNewLine(): boolean {
-    const at = this.bytes.indexOf(LF, Math.max(this.start, this.#searchedTo));
+  /**
+   * Whether to decode a head again can find anything new: a line has ended since the last question, or the one that has
+   * not is longer than `maxLineBytes`.
+   */
+  hasNews(maxLineBytes: number): boolean {
+    const lineEnd = this.bytes.lastIndexOf(LF, this.end - 1);
+    const isNew = lineEnd >= Math.max(this.start, this.#searchedTo);
     this.#searchedTo = this.end;
-    return at !== -1 && at < this.end;
+    return isNew || this.end - Math.max(this.start, lineEnd + 1) > maxLineBytes;
   }
 }

@@ -41,12 +41,27 @@ test('an Inbox never writes into bytes that it gave out', () => {
 test('an Inbox sees a new line once, wherever it comes', () => {
   const inbox = new Inbox();
   inbox.push(Buffer.from('GET'));
-  assert.equal(inbox.hasNewLine(), false);
+  assert.equal(inbox.hasNews(10), false);
   inbox.push(Buffer.from(' /\r\n'));
-  assert.equal(inbox.hasNewLine(), true);
-  assert.equal(inbox.hasNewLine(), false);
+  assert.equal(inbox.hasNews(10), true);
+  assert.equal(inbox.hasNews(10), false);
   inbox.push(Buffer.from('\r\n'));
-  assert.equal(inbox.hasNewLine(), true);
+  assert.equal(inbox.hasNews(10), true);
+  inbox.consume('GET /\r\n\r\n'.length);
+  inbox.push(Buffer.from('a'));
+  assert.equal(inbox.hasNews(10), false);
+});
+
+test('an Inbox sees that a line is too long, however long the lines before it are', () => {
+  const inbox = new Inbox();
+  inbox.push(Buffer.from('0123456789\r\n0123456789\r\n'));
+  assert.equal(inbox.hasNews(10), true);
+  for (let i = 0; i < 10; i++) {
+    inbox.push(Buffer.from('a'));
+    assert.equal(inbox.hasNews(10), false);
+  }
+  inbox.push(Buffer.from('a'));
+  assert.equal(inbox.hasNews(10), true);
 });
 
 test('a deadline fires once, not before its time, and not when it was moved', () => {
@@ -85,7 +100,7 @@ test('a small answer leaves in one piece', () => {
   const to = sink();
   const writer = new AnswerWriter(to);
   writer.push('head\r\n\r\n');
-  writer.push(Buffer.from('body'));
+  writer.pushContent(Buffer.from('body'));
   writer.end();
   assert.deepEqual(to.written, ['head\r\n\r\nbody']);
 });
@@ -97,15 +112,50 @@ test('an answer that is held leaves at its end only; a long one keeps its last p
   writer.push('head');
   writer.flush();
   assert.equal(writer.begun, false);
-  writer.push(Buffer.from('0123456'));
-  writer.push(Buffer.from('789'));
+  writer.pushContent(Buffer.from('0123456'));
+  writer.pushContent(Buffer.from('789'));
   writer.flush();
   assert.equal(to.written.join(''), 'head0123456');
-  writer.push(Buffer.from('abc'));
+  writer.pushContent(Buffer.from('abc'));
   writer.flush();
   assert.equal(to.written.join(''), 'head0123456789');
   writer.end();
   assert.equal(to.written.join(''), 'head0123456789abc');
+});
+
+test('an answer in chunks that is held keeps its last content, and not only what frames it', () => {
+  const to = sink();
+  const writer = new AnswerWriter(to);
+  writer.hold(10);
+  const chunk = (text: string) => {
+    writer.push(`${text.length}\r\n`);
+    writer.pushContent(Buffer.from(text));
+    writer.push('\r\n');
+  };
+  writer.push('head');
+  chunk('abcdefghi');
+  writer.flush();
+  assert.equal(to.written.join(''), 'head9\r\n');
+  chunk('jkl');
+  chunk('mno');
+  writer.flush();
+  assert.equal(to.written.join(''), 'head9\r\nabcdefghi\r\n3\r\njkl\r\n3\r\n');
+  writer.push('0\r\nx-sum: 7\r\n\r\n');
+  writer.flush();
+  assert.equal(to.written.join(''), 'head9\r\nabcdefghi\r\n3\r\njkl\r\n3\r\n');
+  writer.end();
+  assert.match(to.written.join(''), /mno\r\n0\r\nx-sum: 7\r\n\r\n$/);
+});
+
+test('an answer without content is held whole, however long its head', () => {
+  const to = sink();
+  const writer = new AnswerWriter(to);
+  writer.hold(10);
+  writer.push('a head above ten bytes');
+  writer.flush();
+  assert.equal(writer.begun, false);
+  writer.end();
+  assert.deepEqual(to.written, ['a head above ten bytes']);
 });
 
 test('cut() closes the connections of what is revoked, at either end, and no other', () => {

@@ -56,7 +56,7 @@ export class Pipeline {
     this.#clock = clock;
     this.#stages = {
       answer: (x, head, framing, keepAlive) => this.#answer(x, head, framing, keepAlive),
-      interim: encodeInterim,
+      interim: (x, head) => this.#interim(x, head),
       refuse: (x, reason, headers, keepAlive) => this.#answerRefusal(x, reason, headers, keepAlive),
       record: x => this.#record(x),
     };
@@ -111,6 +111,15 @@ export class Pipeline {
   }
 
   run(x: Exchange): void {
+    this.#guarded(x, () => this.#begin(x));
+  }
+
+  /** The request's body has ended: what waited for it goes on. */
+  endRequest(x: Exchange, trailers: HeaderList | undefined): void {
+    this.#guarded(x, () => x.requestEnd(trailers));
+  }
+
+  #begin(x: Exchange): void {
     const { hop, intake } = x;
 
     // ---- normalise: one spelling for each path, before anything looks at it
@@ -226,11 +235,17 @@ export class Pipeline {
   #answer(x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean): string {
     const { headers, status } = head;
     dropUntrustedOfResponse(headers);
+    x.hop.dressAnswer(headers);
     headers.push('x-request-id', x.intake.requestId);
     for (const [name, value] of x.admission?.headers ?? []) headers.push(name, value);
     for (const [name, value] of x.greeting) headers.push(name, value);
-    x.hop.dressAnswer(headers);
     return encodeResponseHead({ status, headers, framing, keepAlive });
+  }
+
+  #interim(x: Exchange, { headers, status }: ResponseHead): string {
+    dropUntrustedOfResponse(headers);
+    x.hop.dressAnswer(headers);
+    return encodeResponseHead({ status, headers, framing: { kind: 'none' }, keepAlive: true });
   }
 
   #answerRefusal(x: Exchange, reason: Reason, headers: readonly HeaderLine[], keepAlive: boolean): string {
@@ -265,16 +280,23 @@ export class Pipeline {
     };
   }
 
+  /** A bug of ours ends one request, and not the point. */
   #guarded(x: Exchange, stage: () => void): void {
     try {
       stage();
     } catch (error) {
-      this.#failed(x, error);
+      // It broke as it ended: nobody knows how much of the answer has left.
+      if (x.ended) x.from.destroy();
+      else this.#failed(x, error);
     }
   }
 
   #failed(x: Exchange, error: unknown): void {
-    x.refuse({ kind: 'refused', reason: 'internal-error', nearest: '', detail: nameOf(error) });
+    try {
+      x.refuse({ kind: 'refused', reason: 'internal-error', nearest: '', detail: nameOf(error) });
+    } catch {
+      x.from.destroy();
+    }
   }
 }
 
@@ -306,12 +328,6 @@ function readFields(headers: HeaderList, names: readonly string[]): readonly Hea
     if (value !== undefined) lines.push([name, value]);
   }
   return lines;
-}
-
-function encodeInterim(head: ResponseHead): string {
-  const { headers, status } = head;
-  dropUntrustedOfResponse(headers);
-  return encodeResponseHead({ status, headers, framing: { kind: 'none' }, keepAlive: true });
 }
 
 function nameOf(error: unknown): string {

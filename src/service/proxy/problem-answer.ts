@@ -16,6 +16,7 @@ export function encodeProblem(refusal: {
   const { status } = REASONS[reason];
   const body = JSON.stringify(problemFor(reason, requestId));
   const headers = new HeaderList();
+  x.hop.dressAnswer(headers);
   headers.push('content-type', 'application/problem+json');
   headers.push('cache-control', 'no-store');
   headers.push('x-content-type-options', 'nosniff');
@@ -27,7 +28,6 @@ export function encodeProblem(refusal: {
   }
   for (const [name, value] of refusal.headers) headers.push(name, value);
   for (const [name, value] of x.greeting) headers.push(name, value);
-  x.hop.dressAnswer(headers);
   const head = encodeResponseHead({
     status,
     headers,

@@ -1,5 +1,7 @@
-/** What was revoked, as of the bundle in force. */
+/** What is revoked: by the bundle in force, and by newer ones that could not be put in force. */
 export type Revoked = { readonly identities: ReadonlySet<string>; readonly serials: ReadonlySet<string> };
+
+const SERIAL_PREFIX = 'serial:';
 
 /** A connection that can be cut at once. */
 export type Cuttable = { readonly cut: () => void };
@@ -37,6 +39,15 @@ export class ConnectionIndex {
   }
 }
 
+/** @param names SPIFFE IDs and `serial:<hex>` */
+export function isRevoked({ identities, serials }: Revoked, names: readonly string[]): boolean {
+  return names.some(
+    name =>
+      identities.has(name) ||
+      (name.startsWith(SERIAL_PREFIX) && serials.has(name.slice(SERIAL_PREFIX.length))),
+  );
+}
+
 export function serialName(serial: string): string {
-  return `serial:${serial}`;
+  return `${SERIAL_PREFIX}${serial}`;
 }

@@ -19,6 +19,8 @@ export type ProxySettings = {
   readonly upstreamKeepAliveTimeoutMs: number;
   /** For a TCP connection that is spliced: without a byte in either direction. */
   readonly spliceIdleTimeoutMs: number;
+  /** After one side of it has ended: how long the other may take to read what is left for it. */
+  readonly spliceLingerTimeoutMs: number;
   /** After an answer that did not wait for its request's body: how long, and how much, is read and dropped. */
   readonly lingerTimeoutMs: number;
   readonly lingerBytes: number;
@@ -47,6 +49,7 @@ export const DEFAULT_SETTINGS: ProxySettings = {
   answerTimeoutMs: 30_000,
   upstreamKeepAliveTimeoutMs: 50_000,
   spliceIdleTimeoutMs: 3_600_000,
+  spliceLingerTimeoutMs: 30_000,
   lingerTimeoutMs: 2_000,
   lingerBytes: 1_048_576,
   drainTimeoutMs: 10_000,

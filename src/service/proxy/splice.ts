@@ -2,6 +2,7 @@ import type { Socket } from 'node:net';
 import type { Reason } from '#domain/decision';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Held } from './listener.ts';
+import type { Peer } from './peer.ts';
 import { codeOf, type Dialled } from './upstream-connection.ts';
 import type { ProxySettings } from './settings.ts';
 
@@ -16,6 +17,8 @@ export type SpliceOptions = {
   readonly socket: Socket;
   /** Called only once the connection may be made. */
   readonly dial: () => Dialled | undefined;
+  /** The callee is there; `peer` when by mTLS. The connection may be cut from here. */
+  readonly connected: (peer: Peer | undefined) => void;
   readonly settings: ProxySettings;
   readonly deadlines: Deadlines;
   /** Called exactly once. */
@@ -31,6 +34,8 @@ export class Splice implements Held, Timed {
   #callee: Socket | undefined;
   #ready = false;
   #over = false;
+  /** Monotonic; the connection ends then, however busy it is. */
+  #lastMs = Infinity;
   #bytesIn = 0;
   #bytesOut = 0;
 
@@ -42,11 +47,21 @@ export class Splice implements Held, Timed {
     // Until the callee is there the caller's bytes stay in the kernel.
     this.#caller.pause();
     this.#caller.on('error', () => {});
-    this.#caller.on('close', () => this.#end('', 'the caller closed'));
+    this.#caller.on('close', () => {
+      this.#end('', 'the caller closed');
+      this.#settle();
+    });
   }
 
+  /** Resolves once neither side has a socket any more. */
   get closed(): Promise<void> {
     return this.#closed.promise;
+  }
+
+  /** Ends the connection at `monotonicMs` at the latest. */
+  endBy(monotonicMs: number): void {
+    this.#lastMs = Math.min(this.#lastMs, monotonicMs);
+    this.deadlineMs = Math.min(this.deadlineMs, monotonicMs);
   }
 
   /** Connects to the callee. */
@@ -60,7 +75,7 @@ export class Splice implements Held, Timed {
     }
     const callee = dialled.socket;
     this.#callee = callee;
-    this.deadlineMs = deadlines.nowMs + settings.connectTimeoutMs;
+    this.#waitUntil(deadlines.nowMs + settings.connectTimeoutMs);
     callee.on('error', error => {
       if (this.#ready) this.#end('', `the callee broke off: ${codeOf(error)}`);
       else {
@@ -68,10 +83,15 @@ export class Splice implements Held, Timed {
         this.#end(reason, detail);
       }
     });
-    callee.on('close', () => this.#end(this.#ready ? '' : 'upstream-unreachable', 'the callee closed'));
+    callee.on('close', () => {
+      this.#end(this.#ready ? '' : 'upstream-unreachable', 'the callee closed');
+      this.#settle();
+    });
     callee.once(dialled.readyEvent, () => {
+      if (this.#over) return;
       this.#ready = true;
-      this.#join(callee);
+      this.#options.connected(dialled.peer());
+      if (!this.#over) this.#join(callee);
     });
   }
 
@@ -81,15 +101,20 @@ export class Splice implements Held, Timed {
 
   /** A spliced connection has no end of its own to wait for. */
   drain(): void {
-    this.cut();
+    this.#end('', 'the point accepts no more');
   }
 
+  /** Nothing arrives any more, not even what was read before. */
   readonly cut = (): void => {
+    this.#destroy();
     this.#end('', 'cut by the point');
   };
 
   expired(): void {
-    if (this.#ready) this.#end('', 'idle for too long');
+    this.#destroy();
+    if (this.#lastMs <= this.#options.deadlines.nowMs)
+      this.#end('', 'the certificate of the peer has expired');
+    else if (this.#ready) this.#end('', 'idle for too long');
     else this.#end('upstream-timeout', 'no connection in time');
   }
 
@@ -99,11 +124,14 @@ export class Splice implements Held, Timed {
     callee.setNoDelay(true);
     this.#touch();
     caller.on('data', (chunk: Buffer) => {
+      // What comes after the end finds nobody.
+      if (this.#over) return;
       this.#bytesIn += chunk.length;
       this.#touch();
       if (!callee.write(chunk)) caller.pause();
     });
     callee.on('data', (chunk: Buffer) => {
+      if (this.#over) return;
       this.#bytesOut += chunk.length;
       this.#touch();
       if (!caller.write(chunk)) callee.pause();
@@ -116,19 +144,34 @@ export class Splice implements Held, Timed {
     caller.resume();
   }
 
+  #waitUntil(deadlineMs: number): void {
+    this.deadlineMs = Math.min(deadlineMs, this.#lastMs);
+  }
+
   #touch(): void {
     const { deadlines, settings } = this.#options;
-    this.deadlineMs = deadlines.nowMs + settings.spliceIdleTimeoutMs;
+    this.#waitUntil(deadlines.nowMs + settings.spliceIdleTimeoutMs);
   }
 
   #end(reason: Reason | '', detail: string): void {
     if (this.#over) return;
     this.#over = true;
-    this.#options.deadlines.remove(this);
+    const { deadlines, settings } = this.#options;
+    this.#waitUntil(deadlines.nowMs + settings.spliceLingerTimeoutMs);
     // What was written before the other side closed still arrives.
     this.#caller.destroySoon();
     this.#callee?.destroySoon();
     this.#options.ended({ reason, detail, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
+  }
+
+  #settle(): void {
+    if (!this.#caller.closed || this.#callee?.closed === false) return;
+    this.#options.deadlines.remove(this);
     this.#closed.resolve();
+  }
+
+  #destroy(): void {
+    this.#caller.destroy();
+    this.#callee?.destroy();
   }
 }

@@ -47,7 +47,7 @@ export type Dialled = {
   readonly peer: () => Peer | undefined;
   /** What went wrong while connecting, when the connector knows better than the socket. */
   readonly explain: (error: Error) => { readonly reason: Reason; readonly detail: string };
-  /** Wall clock; the connection is not used for new requests after it. */
+  /** Wall clock; the connection is not used for new requests after it. Final once ready. */
   readonly retireAtMs: number;
 };
 

@@ -1,6 +1,6 @@
 import type { Clock } from '#base/clock';
 import type { Deadlines, Timed } from './deadlines.ts';
-import { serialName, type ConnectionIndex } from './revocation.ts';
+import { isRevoked, serialName, type ConnectionIndex, type Revoked } from './revocation.ts';
 import type { ProxySettings } from './settings.ts';
 import {
   UpstreamConnection,
@@ -18,6 +18,7 @@ export type PoolParts = {
   readonly clock: Clock;
   /** For mTLS pools: where connections are found by identity and serial. */
   readonly index: ConnectionIndex;
+  readonly revoked: () => Revoked;
 };
 
 type Waiter = { readonly sink: AnswerSink; readonly deadlineMs: number };
@@ -114,9 +115,15 @@ export class UpstreamPool implements ConnectionOwner, Timed {
     const names = peer === undefined ? this.#identities : [...this.#identities, serialName(peer.serial)];
     this.#names.set(connection, names);
     this.#parts.index.add(connection, names);
+    // Until now the index did not know it: a revocation in the meantime has not cut it.
+    if (isRevoked(this.#parts.revoked(), names)) connection.cut();
   }
 
   released(connection: UpstreamConnection): void {
+    if (this.#isPast(connection)) {
+      connection.destroy();
+      return;
+    }
     const waiter = this.#waiting.shift();
     if (waiter !== undefined) {
       connection.reserve(waiter.sink);
@@ -145,9 +152,13 @@ export class UpstreamPool implements ConnectionOwner, Timed {
     for (;;) {
       const connection = this.#idle.pop();
       if (connection === undefined) return undefined;
-      if (connection.isIdle && connection.dialled.retireAtMs > this.#parts.clock.nowMs()) return connection;
+      if (connection.isIdle && !this.#isPast(connection)) return connection;
       connection.destroy();
     }
+  }
+
+  #isPast(connection: UpstreamConnection): boolean {
+    return connection.dialled.retireAtMs <= this.#parts.clock.nowMs();
   }
 
   #connect(sink: AnswerSink): void {
