@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
-import { access, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { access, chmod, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
 import { request } from 'node:https';
 import { createServer, type AddressInfo } from 'node:net';
@@ -196,12 +196,58 @@ describe('ringwall up', () => {
       catalog: { env: Record<string, string> };
     };
     assert.equal(env['HOST'], '127.0.0.1');
+    assert.equal(env['DATA_DIR'], join(directory, '.ringwall', 'data', 'front'));
+    assert.equal(env['HOME'], process.env['HOME']);
     assert.equal(env['GREETING'], 'hello');
     assert.equal(env['CATALOG_URL'], `http://${env['CATALOG_ADDR']}`);
     assert.equal(env['SECRET_OF_THE_SHELL'], undefined);
     assert.equal(catalog.env['CATALOG_URL'], undefined);
     await stop(run);
   });
+
+  for (const { name, mode, fileMode, note } of [
+    { name: 'in a folder that is open', mode: 0o755, fileMode: 0o644, note: undefined },
+    {
+      name: 'in a folder that is shut to other users, which it says',
+      mode: 0o700,
+      fileMode: 0o644,
+      note: 'DIRECTORY is shut to other users: services behind it see it as open',
+    },
+    {
+      name: 'from a file that is for its owner, which it says',
+      mode: 0o755,
+      fileMode: 0o600,
+      note: 'DIRECTORY/service.cjs is shut to other users: services behind it run with the right to read all files',
+    },
+  ]) {
+    test(`runs each service as a user of its own, with a place for its data, ${name}`, async t => {
+      const directory = await realpath(await mkdtemp(join(tmpdir(), 'ringwall-up-data-')));
+      t.after(async () => rm(directory, { recursive: true, force: true }));
+      await chmod(directory, mode);
+      await writeFile(join(directory, 'service.cjs'), SERVICE, { mode: fileMode });
+      await writeFile(join(directory, 'model.yaml'), RUNS);
+      const run = await start(directory, ['model.yaml', '--json']);
+      t.after(async () => stop(run));
+      await until(async () => run.output().endsWith('\n'));
+      const ready = JSON.parse(run.output()) as ReadyFile;
+      if (ready.network.kind === 'not-enforced') return t.skip('no network ring here');
+      const { body } = await ask(ready, '/');
+      const front = JSON.parse(body) as Seen & { catalog: Seen };
+      for (const [service, seen] of Object.entries({ front, catalog: front.catalog })) {
+        assert.equal(seen.env['DATA_DIR'], join(directory, '.ringwall', 'data', service));
+        assert.equal(seen.env['HOME'], seen.env['DATA_DIR']);
+        assert.equal(
+          await readFile(join(directory, '.ringwall', 'data', service, 'uid'), 'utf8'),
+          String(seen.uid),
+        );
+        assert.notEqual(seen.uid, 0);
+      }
+      assert.notEqual(front.uid, front.catalog.uid);
+      const said = run.errors().match(/^ *(.* shut to other users.*)$/gm) ?? [];
+      const expected = note === undefined ? [] : [`  ${note.replace('DIRECTORY', directory)}`];
+      assert.deepEqual(said, expected);
+    });
+  }
 
   test('ends at once, and as cleanly, at a second signal', async () => {
     const directory = await mkdtemp(join(root, 'deaf-'));
@@ -272,6 +318,9 @@ describe('ringwall up', () => {
     });
   }
 });
+
+/** What SERVICE answers. */
+type Seen = { readonly env: Record<string, string>; readonly uid: number };
 
 type Run = {
   readonly child: ChildProcessWithoutNullStreams;
@@ -448,8 +497,10 @@ services:
 
 const SERVICE = `
 const { createServer, get } = require('http');
+const uid = process.getuid();
+require('fs').writeFileSync(process.env.DATA_DIR + '/uid', String(uid));
 createServer((request, response) => {
-  const answer = more => response.end(JSON.stringify({ env: process.env, ...more }));
+  const answer = more => response.end(JSON.stringify({ env: process.env, uid, ...more }));
   if (process.env.CATALOG_URL === undefined) return answer({});
   get(process.env.CATALOG_URL + '/products', incoming => {
     let text = '';

@@ -93,10 +93,12 @@ export async function openParts(
   const runner = new ServiceRunner({
     network,
     standIns,
+    stateDirectory,
     logDirectory,
     environment,
     credentialsOf: service => issuers.credentialsOf(service),
     onStart,
+    note: text => options.progress.note(text),
     clock,
     log: childLog,
   });

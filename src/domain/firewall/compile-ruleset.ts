@@ -1,4 +1,4 @@
-import type { Chain, Hook, Rule, Ruleset } from './ruleset.ts';
+import type { Chain, Hook, Match, Rule, Ruleset } from './ruleset.ts';
 import type { Wall } from './wall.ts';
 
 const DROP: Rule = { match: {}, verdict: 'drop' };
@@ -8,13 +8,19 @@ const DROP: Rule = { match: {}, verdict: 'drop' };
  *
  * @param table the table's name, one per running system
  * @param linkPrefix begins the host-side name of every link of this system, those without a wall included
+ * @param agentUid the user that the agent runs as; processes of other users do not reach services
  */
-export function compileHostRuleset(table: string, linkPrefix: string, walls: readonly Wall[]): Ruleset {
+export function compileHostRuleset(
+  table: string,
+  linkPrefix: string,
+  walls: readonly Wall[],
+  agentUid: number,
+): Ruleset {
   const links = `${linkPrefix}*`;
   return {
     table,
     chains: [
-      ...walls.flatMap(hostChains),
+      ...walls.flatMap(wall => hostChains(wall, agentUid)),
       dispatcher('input', 'in', walls, links, walls.map(onlyByLink)),
       dispatcher('output', 'out', walls, links, []),
       {
@@ -60,7 +66,7 @@ export function compileServiceRuleset(table: string, wall: Wall | undefined): Ru
   };
 }
 
-function hostChains(wall: Wall): Chain[] {
+function hostChains(wall: Wall, agentUid: number): Chain[] {
   const { hostInterface } = wall.link;
   return [
     { name: chainName('in', hostInterface), base: undefined, dispatch: undefined, rules: towardsAgent(wall) },
@@ -68,7 +74,7 @@ function hostChains(wall: Wall): Chain[] {
       name: chainName('out', hostInterface),
       base: undefined,
       dispatch: undefined,
-      rules: towardsService(wall),
+      rules: towardsService(wall, { ownerUid: agentUid }),
     },
   ];
 }
@@ -116,11 +122,12 @@ function towardsAgent({ link, reaches }: Wall): Rule[] {
   ];
 }
 
-function towardsService({ service, link, appPort }: Wall): Rule[] {
+/** @param sender what else must hold of a first packet, where its sender is known */
+function towardsService({ service, link, appPort }: Wall, sender: Match = {}): Rule[] {
   const match = { source: link.hostAddress, destination: link.serviceAddress };
   return [
     { match: { established: true, ...match }, verdict: 'accept' },
-    { match: { ...match, tcpPort: appPort }, verdict: 'accept', comment: `agent to ${service}` },
+    { match: { ...match, tcpPort: appPort, ...sender }, verdict: 'accept', comment: `agent to ${service}` },
     DROP,
   ];
 }

@@ -14,7 +14,7 @@ import {
 } from '#domain/firewall';
 
 test('renderRuleset() of the host is one transaction that replaces the table', () => {
-  assert.equal(renderRuleset(compileHostRuleset('ringwall_ab12cd', 'rwab12cd-', [wall(0, [15_001])])), HOST);
+  assert.equal(renderRuleset(host([wall(0, [15_001])])), HOST);
 });
 
 test('renderRuleset() of a service namespace drops by policy in every direction', () => {
@@ -22,7 +22,7 @@ test('renderRuleset() of a service namespace drops by policy in every direction'
 });
 
 test('renderRuleset() of a host without services still closes its links', () => {
-  const text = renderRuleset(compileHostRuleset('ringwall_ab12cd', 'rwab12cd-', []));
+  const text = renderRuleset(host([]));
   assert.ok(!text.includes('vmap'));
   assert.match(text, /iifname "rwab12cd-\*" counter drop/);
 });
@@ -33,7 +33,7 @@ test('renderRemoval() succeeds with and without the table', () => {
 
 for (const table of ['a b', 'a;', 'a\n', 'a"', '', '1a', '{', 'a}']) {
   test(`renderRuleset() refuses the table name ${JSON.stringify(table)}`, () => {
-    assert.throws(() => renderRuleset(compileHostRuleset(table, 'rw', [])), RangeError);
+    assert.throws(() => renderRuleset(compileHostRuleset(table, 'rw', [], AGENT_UID)), RangeError);
     assert.throws(() => renderRemoval(table), RangeError);
   });
 }
@@ -49,6 +49,12 @@ for (const address of ['10.0.0.2; accept', '::1', '10.0.0.0/8', '', '10.0.0']) {
 for (const port of [0, 65_536, 1.5, Number.NaN, -1]) {
   test(`renderRuleset() refuses port ${port}`, () => {
     assert.throws(() => renderRuleset(compileServiceRuleset('t', wall(0, [port]))), RangeError);
+  });
+}
+
+for (const uid of [-1, 1.5, 2 ** 32 - 1, Number.NaN]) {
+  test(`renderRuleset() refuses user ${uid}`, () => {
+    assert.throws(() => renderRuleset(compileHostRuleset('t', 'rw', [wall(0, [1])], uid)), RangeError);
   });
 }
 
@@ -80,6 +86,8 @@ test('wallOf() refuses a service that does not listen on its own link', () => {
     RangeError,
   );
 });
+
+const AGENT_UID = 7;
 
 const systems = fc
   .array(fc.uniqueArray(fc.integer({ min: 1, max: 12 }), { maxLength: 5 }), { minLength: 1, maxLength: 6 })
@@ -121,25 +129,33 @@ test('a first packet from a service passes exactly when its wall declares the li
   assert.ok(passed > 3, 'the property met declared packets too');
 });
 
-test('a first packet from the host reaches a service on its own port only', () => {
+test("a first packet from the host reaches a service on its own port, from the agent's user only", () => {
+  const senders = fc.constantFrom(AGENT_UID, 0, 65_534, undefined);
+  let passed = 0;
   fc.assert(
-    fc.property(systems, probes, (walls, probe) => {
+    fc.property(systems, probes, senders, fc.boolean(), (walls, probe, ownerUid, isAimed) => {
       const to = at(walls, probe.to);
+      const port = isAimed ? to.appPort : probe.port;
       const packet = {
         family: probe.family,
         source: to.link.hostAddress,
         destination: to.link.serviceAddress,
         protocol: probe.protocol,
-        port: probe.port,
+        port,
         established: false,
+        ...(ownerUid !== undefined && { ownerUid }),
       };
       const arrives =
         judgePacket(host(walls), 'output', { ...packet, outInterface: to.link.hostInterface }) === 'accept' &&
         judgePacket(inside(to), 'input', { ...packet, inInterface: 'eth0' }) === 'accept';
-      assert.equal(arrives, probe.family === 4 && probe.protocol === 'tcp' && probe.port === to.appPort);
+      const isAgent = ownerUid === AGENT_UID;
+      const declared = probe.family === 4 && probe.protocol === 'tcp' && port === to.appPort && isAgent;
+      if (declared) passed += 1;
+      assert.equal(arrives, declared);
     }),
-    { numRuns: 1000 },
+    { numRuns: 2000 },
   );
+  assert.ok(passed > 3, 'the property met packets of the agent too');
 });
 
 test('the host side alone holds when a service has removed the rules of its own namespace', () => {
@@ -271,7 +287,7 @@ function addressOf(walls: readonly Wall[], probe: { to: number; side: string }, 
 }
 
 function host(walls: readonly Wall[]) {
-  return compileHostRuleset('ringwall_ab12cd', 'rwab12cd-', walls);
+  return compileHostRuleset('ringwall_ab12cd', 'rwab12cd-', walls, AGENT_UID);
 }
 
 function inside(service: Wall) {
@@ -320,7 +336,7 @@ table inet ringwall_ab12cd {
 
   chain out_rwab12cd_0 {
     ct state established ip saddr 10.0.0.1 ip daddr 10.0.0.2 accept
-    ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 8 accept comment "agent to s0"
+    ip saddr 10.0.0.1 ip daddr 10.0.0.2 tcp dport 8 meta skuid 7 accept comment "agent to s0"
     counter drop
   }
 

@@ -11,6 +11,8 @@ export type Packet = {
   /** Destination port; of TCP and UDP. */
   readonly port?: number;
   readonly established: boolean;
+  /** The user whose process sends it; `undefined` when it comes from elsewhere. */
+  readonly ownerUid?: number;
 };
 
 /** What the kernel does with `packet` at `hook`, as far as this ruleset decides. */
@@ -40,7 +42,8 @@ function matches(match: Match, packet: Packet): boolean {
     (match.established === undefined || packet.established) &&
     matchesAddress(match.source, packet.source, packet.family) &&
     matchesAddress(match.destination, packet.destination, packet.family) &&
-    (match.tcpPort === undefined || (packet.protocol === 'tcp' && packet.port === match.tcpPort))
+    (match.tcpPort === undefined || (packet.protocol === 'tcp' && packet.port === match.tcpPort)) &&
+    (match.ownerUid === undefined || packet.ownerUid === match.ownerUid)
   );
 }
 

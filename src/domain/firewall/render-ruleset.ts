@@ -49,6 +49,7 @@ function renderMatch(match: Match): string[] {
   if (match.source !== undefined) words.push(`ip saddr ${addressOf(match.source)}`);
   if (match.destination !== undefined) words.push(`ip daddr ${addressOf(match.destination)}`);
   if (match.tcpPort !== undefined) words.push(`tcp dport ${portOf(match.tcpPort)}`);
+  if (match.ownerUid !== undefined) words.push(`meta skuid ${uidOf(match.ownerUid)}`);
   return words;
 }
 
@@ -67,6 +68,12 @@ function portOf(port: number): string {
   if (!Number.isInteger(port) || port < 1 || port > 65_535)
     throw new RangeError('a port is not fit for a ruleset');
   return String(port);
+}
+
+function uidOf(uid: number): string {
+  if (!Number.isInteger(uid) || uid < 0 || uid >= 2 ** 32 - 1)
+    throw new RangeError('a user is not fit for a ruleset');
+  return String(uid);
 }
 
 function commentOf(text: string): string {

@@ -29,6 +29,8 @@ export type Match = {
   readonly source?: string;
   readonly destination?: string;
   readonly tcpPort?: number;
+  /** The user whose process sends it; only known where packets leave the machine that they are made on. */
+  readonly ownerUid?: number;
 };
 
 export type Verdict = 'accept' | 'drop';

@@ -172,7 +172,7 @@ const run = object('a run description', {
     ),
     {
       meaning:
-        'Further environment variables. Those that Ringwall itself sets (`HOST`, `PORT`, `RINGWALL_…` and the addresses of calls and egress) cannot be given.',
+        'Further environment variables. Those that Ringwall itself sets (`HOST`, `PORT`, `RINGWALL_…` and the addresses of calls and egress) cannot be given; `DATA_DIR` can: it names a directory that is kept for this service alone.',
       default: 'none',
       example: '{ LOG_LEVEL: debug }',
     },

@@ -1,46 +1,86 @@
+import { OPEN_DIRECTORY } from './find-passage.ts';
+
+/** What a process of a service is given. Without capabilities it can neither change its rules nor leave its namespaces. */
+export type Confinement = {
+  /** Of the network. */
+  readonly namespace: string;
+  /** Cannot be read, and holds nothing but the data directory. */
+  readonly stateDirectory: string;
+  /** Below the state directory; belongs to `uid`. */
+  readonly dataDirectory: string;
+  /** A directory that it may enter although others may not; holds its program. */
+  readonly opened: string | undefined;
+  /** User and group of this service alone. */
+  readonly uid: number;
+  /** Capabilities that it keeps. */
+  readonly keeps: readonly ('net_bind_service' | 'dac_read_search')[];
+};
+
 /**
- * What a service may keep when it runs as root. Nothing with which it could change its rules, leave its namespace,
- * read other processes' memory or forge packets.
+ * Its own processes, and kernel switches that nobody can turn. Unix sockets and key files are reached through the file
+ * system, which a network namespace does not divide: an empty directory hides them, and only the data shows through.
  */
-const KEPT_CAPABILITIES = [
-  'chown',
-  'dac_override',
-  'fowner',
-  'fsetid',
-  'kill',
-  'setgid',
-  'setuid',
-  'net_bind_service',
-] as const;
+const FURNISH = `
+  open_directory() { ${OPEN_DIRECTORY}
+  }
+  mount -t proc -o ro,nosuid,nodev,noexec none /proc &&
+  (
+    cd "$2" && { [ -z "$3" ] || open_directory "$3"; } &&
+    mount -t tmpfs -o nosuid,nodev,noexec,size=64k,mode=711 none "$1" &&
+    umask 066 && mkdir -p "$2" &&
+    mount --no-canonicalize --bind . "$2"
+  ) &&
+  mount -o remount,bind,ro,nosuid,nodev,noexec "$1" &&
+  cd "$PWD" && shift 3 && exec "$@"`;
 
-// Unix sockets and key files are reached through the file system, which a network namespace does not divide.
-const HIDE_AND_RUN =
-  'mount -t tmpfs -o ro,nosuid,nodev,noexec,size=4k,mode=000 none "$1" && shift && exec "$@"';
+/**
+ * The first process of a process namespace: the kernel spares it signals that it has no handler for, which a service
+ * must not be spared. It takes in orphans, and its end ends all that is left.
+ */
+const AWAIT = '"$@"; exit $?';
 
-/** The command line that runs `command` in `namespace`, with `stateDirectory` empty to it. Each step becomes the next. */
+/**
+ * The command line that runs `command` confined. Its process stays outside of the process namespace, is deaf to
+ * SIGTERM, and ends as the command does; a signal to its group reaches the command too.
+ */
 export function commandInside(
-  namespace: string,
-  stateDirectory: string,
+  { namespace, stateDirectory, dataDirectory, opened = '', uid, keeps }: Confinement,
   command: readonly [string, ...string[]],
 ): [string, ...string[]] {
-  const kept = KEPT_CAPABILITIES.map(name => `+${name}`).join(',');
+  const kept = ['-all', ...keeps.map(name => `+${name}`)].join(',');
   return [
     'nsenter',
     `--net=/run/netns/${namespace}`,
     '--',
     'unshare',
     '--mount',
+    '--ipc',
+    '--pid',
+    '--fork',
+    '--kill-child',
     '--',
     'sh',
     '-c',
-    HIDE_AND_RUN,
+    FURNISH,
     'sh',
     stateDirectory,
+    dataDirectory,
+    opened,
     'setpriv',
-    `--bounding-set=-all,${kept}`,
-    '--inh-caps=-all',
+    `--reuid=${uid}`,
+    `--regid=${uid}`,
+    '--clear-groups',
+    `--bounding-set=${kept}`,
+    `--inh-caps=${kept}`,
+    `--ambient-caps=${kept}`,
     '--no-new-privs',
+    // A change of user makes the kernel forget what is to happen when the process outside is killed.
+    '--pdeathsig=KILL',
     '--',
+    'sh',
+    '-c',
+    AWAIT,
+    'sh',
     ...command,
   ];
 }

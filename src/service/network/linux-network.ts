@@ -18,12 +18,20 @@ import {
 } from './address-range.ts';
 import { commandInside } from './command-inside.ts';
 import { endProcesses, recordPath, removeLeftovers, type NetworkRecord } from './leftovers.ts';
-import { namesOf, networkId, type Names } from './names.ts';
-import { NetworkError, type Ends, type Network } from './network.ts';
+import { dataDirectoryOf, namesOf, networkId, type Names } from './names.ts';
+import { NetworkError, type Ends, type Needs, type Network } from './network.ts';
 import type { RunTool } from './run-tool.ts';
+import { assignUsers } from './service-users.ts';
 
 type Options = { readonly stateDirectory: string; readonly run: RunTool };
-type Member = { readonly index: number; readonly namespace: string; readonly link: Link };
+type Member = {
+  readonly index: number;
+  readonly namespace: string;
+  readonly link: Link;
+  readonly uid: number;
+};
+
+const FIRST_OPEN_PORT = 1024;
 
 /** Adapter: one network namespace per service on this machine. Expects that nothing of an earlier run is left. */
 export async function openLinuxNetwork(options: Options): Promise<Network> {
@@ -52,9 +60,9 @@ class LinuxNetwork implements Network {
   }
 
   async join(services: readonly string[]): Promise<ReadonlyMap<string, Ends>> {
-    const newcomers = services
-      .filter(name => !this.#members.has(name))
-      .map(name => [name, this.#admit(name)] as const);
+    const names = services.filter(name => !this.#members.has(name));
+    const users = await assignUsers(this.#stateDirectory, names, this.#run);
+    const newcomers = [...users].map(([name, uid]) => [name, this.#admit(name, uid)] as const);
     if (newcomers.length > 0) {
       // CRASH: from here on the kernel may hold any part of this; the next run removes it by name.
       await writeRecord(this.#stateDirectory, this.#range, this.#members);
@@ -76,7 +84,10 @@ class LinuxNetwork implements Network {
       if (placement !== undefined) walls.set(name, wallOf(name, placement, link));
     }
     this.#placements = placements;
-    const rules = compileHostRuleset(this.#names.table, this.#names.linkPrefix, [...walls.values()]);
+    const { table, linkPrefix } = this.#names;
+    // The agent is a process of this one's user.
+    const agentUid = process.geteuid?.() ?? 0;
+    const rules = compileHostRuleset(table, linkPrefix, [...walls.values()], agentUid);
     await this.#run('nft', ['-f', '-'], renderRuleset(rules));
     await Promise.all(
       [...this.#members.keys()].map(async name => this.#enforceInside(name, walls.get(name))),
@@ -105,8 +116,17 @@ class LinuxNetwork implements Network {
     await writeRecord(this.#stateDirectory, this.#range, this.#members);
   }
 
-  inside(service: string, command: readonly [string, ...string[]]): [string, ...string[]] {
-    return commandInside(this.#memberOf(service).namespace, this.#stateDirectory, command);
+  inside(service: string, command: readonly [string, ...string[]], needs: Needs = {}): [string, ...string[]] {
+    const { namespace, uid } = this.#memberOf(service);
+    const { port = FIRST_OPEN_PORT, passage = { kind: 'open' } } = needs;
+    const keeps = [
+      ...(port < FIRST_OPEN_PORT ? (['net_bind_service'] as const) : []),
+      ...(passage.kind === 'reads-all-files' ? (['dac_read_search'] as const) : []),
+    ];
+    const stateDirectory = this.#stateDirectory;
+    const dataDirectory = dataDirectoryOf(stateDirectory, service);
+    const opened = passage.kind === 'view' ? passage.directory : undefined;
+    return commandInside({ namespace, stateDirectory, dataDirectory, opened, uid, keeps }, command);
   }
 
   async close(): Promise<void> {
@@ -114,7 +134,7 @@ class LinuxNetwork implements Network {
     await removeLeftovers(this.#stateDirectory, this.#run);
   }
 
-  #admit(service: string): Member {
+  #admit(service: string, uid: number): Member {
     const used = new Set([...this.#members.values()].map(({ index }) => index));
     let index = 0;
     while (used.has(index)) index += 1;
@@ -123,6 +143,7 @@ class LinuxNetwork implements Network {
     const addresses = linkAddresses(this.#range, index);
     const member: Member = {
       index,
+      uid,
       namespace: `${this.#names.namespacePrefix}${service}`,
       link: {
         hostInterface: `${this.#names.linkPrefix}${index}`,

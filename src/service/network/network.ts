@@ -18,6 +18,21 @@ export type Ends = {
   readonly namespace: string | undefined;
 };
 
+/** What a process of a service needs beyond the rights of a user that owns nothing. */
+export type Needs = {
+  /** Where it listens; ports below 1024 need a capability. */
+  readonly port?: number;
+  readonly passage?: Passage;
+};
+
+/** How a service's own user gets to its program. */
+export type Passage =
+  | { readonly kind: 'open' }
+  /** In its view of the file system, and nowhere else, all may enter this directory, and none may write in it. */
+  | { readonly kind: 'view'; readonly directory: string }
+  /** With a capability that lets it read every file. */
+  | { readonly kind: 'reads-all-files' };
+
 /** Port: the networks of the services of one machine. Calls are not to overlap. */
 export interface Network {
   readonly status: NetworkStatus;
@@ -27,8 +42,11 @@ export interface Network {
   enforce(placements: ReadonlyMap<string, ServicePlacement>): Promise<void>;
   /** Ends what still runs inside these services' namespaces, and removes them. */
   leave(services: readonly string[]): Promise<void>;
-  /** The command that runs `command` as `service`: inside its namespace, without the means to leave it. */
-  inside(service: string, command: readonly [string, ...string[]]): [string, ...string[]];
+  /**
+   * The command that runs `command` as `service`: with a user, processes and a network of its own, and without the
+   * means to leave them. Of the state directory it sees its own data directory.
+   */
+  inside(service: string, command: readonly [string, ...string[]], needs?: Needs): [string, ...string[]];
   /** Removes everything. */
   close(): Promise<void>;
 }

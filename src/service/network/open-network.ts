@@ -1,11 +1,13 @@
 import { readFile } from 'node:fs/promises';
 import { compileServiceRuleset, renderRuleset } from '#domain/firewall';
+import { commandInside } from './command-inside.ts';
 import { removeLeftovers } from './leftovers.ts';
 import { openLinuxNetwork } from './linux-network.ts';
 import { namesOf, networkId } from './names.ts';
 import { NetworkError, type Network } from './network.ts';
 import { openPlainNetwork } from './plain-network.ts';
 import { runTool, type RunTool } from './run-tool.ts';
+import { firstUid } from './service-users.ts';
 
 export type NetworkOptions = {
   /** Absolute, with links resolved. Its name is the system's name in the kernel; it holds the record of what exists. */
@@ -73,7 +75,22 @@ async function whatIsForbidden(stateDirectory: string, run: RunTool): Promise<st
       [`--net=/run/netns/${probe}`, '--', 'nft', '-f', '-'],
       rules,
     );
-    return taken ? undefined : 'the kernel does not take nftables rules';
+    if (!taken) return 'the kernel does not take nftables rules';
+    const [file, ...args] = commandInside(
+      {
+        namespace: probe,
+        stateDirectory,
+        dataDirectory: stateDirectory,
+        opened: undefined,
+        uid: firstUid(stateDirectory),
+        keeps: ['net_bind_service', 'dac_read_search'],
+      },
+      ['true'],
+    );
+    const confined = await succeeds(run, file, args);
+    return confined
+      ? undefined
+      : 'this machine cannot confine processes (`unshare`, `mount`, `setpriv` of util-linux)';
   } finally {
     await succeeds(run, 'ip', ['netns', 'delete', probe]);
   }
