@@ -2,6 +2,7 @@ import { generateKeyPairSync, sign } from 'node:crypto';
 import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { hasCode } from '#base/error';
 import type { LedgerCheck } from '#domain/attack';
 import {
   bundlePath,
@@ -26,8 +27,20 @@ type Copy = {
   readonly tree: Checkpoint;
 };
 
-/** What belongs to the running ledger alone: its lock, and an index that is no part of what is signed. */
-const LEFT_OUT = /(^|\/)(lock|index\.db[^/]*)$/;
+/** What belongs to the running ledger alone: its lock, what is not signed yet, and what is signed while it is copied. */
+const LEFT_OUT = /(^|\/)(lock|index\.db[^/]*|checkpoints\.ndjson|pending)$/;
+const COPY_TRIES = 8;
+
+/** A running ledger replaces partial tiles by fuller ones: a file that was listed may be gone when it is read. */
+async function copyLedger(from: string, to: string): Promise<void> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await cp(from, to, { recursive: true, filter: path => !LEFT_OUT.test(path) });
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT') || tries === COPY_TRIES) throw error;
+    }
+  }
+}
 
 /** Damages copies of the ledger, never the ledger, and looks whether its verifier sees it. Each check is made once. */
 export class LedgerChecks {
@@ -52,7 +65,7 @@ export class LedgerChecks {
       const statement = await ledger.statement();
       const tree = openCheckpoint(statement.checkpoint, statement.key);
       if (tree.size < 2) return { kind: 'not-made', why: 'the ledger has fewer than two signed records' };
-      await cp(ledger.directory, directory, { recursive: true, filter: path => !LEFT_OUT.test(path) });
+      await copyLedger(ledger.directory, directory);
       // The copy is of this signed state, also when the ledger has grown meanwhile.
       await writeFile(join(directory, 'checkpoint'), statement.checkpoint);
       await damage(check, { directory, statement, tree });
