@@ -66,7 +66,7 @@ function describeGaps(model: Model, { network, services }: ReadyFile): string[] 
     ...(played === 0 ? [] : [`${played} of ${model.services.size} services are played by stand-ins`]),
     ...absent.map(name => {
       const { host = '', port = 0 } = services[name]?.app ?? {};
-      return `${name} has no \`run:\` and is not started; it is expected at ${host}:${port}`;
+      return `${name} has no \`run:\` and is not started; it is expected at ${host}:${port} (--stand-ins plays it)`;
     }),
   ];
   return gaps.length === 0 ? [] : ['', ...gaps.map(gap => `  note: ${gap}`)];

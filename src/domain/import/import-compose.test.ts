@@ -204,3 +204,12 @@ for (const service of ODD_SERVICES) {
     assert.ok(importFixture('compose', `services:\n  a: ${service}\n`).model.services.has('a'));
   });
 }
+
+test('importCompose() takes no Ringwall model for a Compose file', () => {
+  const text = 'apiVersion: ringwall.dev/v1\nservices:\n  a: { data: internal, listen: http 80 }\n';
+  const imported = importCompose([{ path: 'ringwall.yaml', name: 'ringwall.yaml', text }], {
+    system: undefined,
+    fallbackSystem: 'x',
+  });
+  assert.equal(imported.kind, 'nothing-found');
+});

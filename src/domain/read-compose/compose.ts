@@ -58,6 +58,15 @@ export function readCompose(sources: readonly SourceText[], dotenv: string): Lan
 }
 
 function declaredServices(document: Part, lookup: Lookup, notes: Note[]): readonly Declared[] {
+  const kind = document.at('apiVersion');
+  if (kind.text()?.startsWith('ringwall.dev/') === true) {
+    notes.push({
+      kind: 'not-read',
+      message: 'this is a Ringwall model, not a Compose file',
+      at: kind.place(),
+    });
+    return [];
+  }
   const services = document.at('services').entries();
   const found: Declared[] = [];
   for (const [name, own] of services) {
