@@ -61,6 +61,7 @@ try {
     ['nginx + njs JWT', () => startNjsNginx(materials, backend.port)],
     ['HAProxy + jwt_verify', () => startHaproxy(materials, backend.port)],
     ['Ringwall gateway', () => startGateway(authority, backend.port)],
+    ['Node sockets alone', () => startRelay(authority, backend.port)],
   ];
   const peers: Peer[] = [];
   const absent: string[] = [];
@@ -167,6 +168,15 @@ async function startGateway(authority: LabAuthority, backendPort: number): Promi
   const extra = process.env['BENCH_NODE_ARGS']?.split(' ') ?? [];
   const command = pinned(PROXY_CPU, [process.execPath, ...extra, script]);
   return startProcess('Ringwall gateway', port, command, start);
+}
+
+async function startRelay(authority: LabAuthority, backendPort: number): Promise<Peer> {
+  const port = await freePort();
+  const edge = await authority.server(['shop.test']);
+  const caller = await authority.identity(GATEWAY);
+  const start = JSON.stringify({ port, backendPort, edge, caller, trustAnchors: authority.trustAnchors });
+  const script = new URL('relay.ts', import.meta.url).pathname;
+  return startProcess('Node sockets alone', port, pinned(PROXY_CPU, [process.execPath, script]), start);
 }
 
 async function writeMaterials(authority: LabAuthority): Promise<Materials> {

@@ -7,6 +7,7 @@ import {
   encodeLastChunk,
   encodeRequestHead,
   encodeResponseHead,
+  FieldLines,
   HeaderList,
   isReservedName,
   LAST_CHUNK,
@@ -60,9 +61,29 @@ for (const [name, value] of [
     const headers = new HeaderList();
     assert.throws(() => headers.push(name, value), { code: 'unencodable' });
     assert.throws(() => headers.set(name, value), { code: 'unencodable' });
+    assert.throws(() => FieldLines.of(['x-good', 'a'], [name, value]), { code: 'unencodable' });
     assert.equal(headers.size, 0);
   });
 }
+
+for (const name of ['host', 'content-length', 'transfer-encoding', 'connection', 'upgrade']) {
+  test(`FieldLines.of() refuses ${name}: the encoders write what frames and routes`, () => {
+    assert.throws(() => FieldLines.of([name, '1']), { code: 'unencodable' });
+  });
+}
+
+test('FieldLines are written behind all other lines, and dropUntrusted() leaves them', () => {
+  const ours = FieldLines.of(['x-ringwall-user', 'alice'], ['x-new', 'a b']).and(
+    FieldLines.of(['etag', '"1"']),
+  );
+  const headers = list(['x-ringwall-user', 'mallory'], ['accept', '*/*']);
+  headers.add(ours);
+  headers.add(FieldLines.NONE);
+  dropUntrusted(headers);
+  headers.push('x-late', 'b');
+  const lines = 'accept: */*\r\nx-late: b\r\nx-ringwall-user: alice\r\nx-new: a b\r\netag: "1"';
+  assert.equal(encodeRequestHead({ ...request, headers }), `GET / HTTP/1.1\r\nhost: a\r\n${lines}\r\n\r\n`);
+});
 
 test('HeaderList.push() shows no value in its message', () => {
   assert.throws(
@@ -308,6 +329,7 @@ test('dropUntrustedOfResponse() keeps a service from speaking for Ringwall', () 
     ['keep-alive', 'a'],
     ['x-ringwall-anonymous', 'a'],
     ['x_ringwall_user', 'a'],
+    ['x.ringwall-', 'a'],
     ['x-request-id', 'a'],
     ['set-cookie', 'a'],
     ['x-forwarded-for', 'a'],

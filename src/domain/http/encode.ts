@@ -2,7 +2,7 @@ import { quote } from '#base/error';
 import { readAuthority } from './authority.ts';
 import { HttpError } from './fault.ts';
 import type { Framing } from './framing.ts';
-import { entriesOf, type HeaderList } from './header-list.ts';
+import { entriesOf, linesOf, type HeaderList } from './header-list.ts';
 import { TARGET } from './octets.ts';
 
 /** The end of a chunked body without trailers (RFC 9112 §7.1). */
@@ -96,7 +96,7 @@ function encodeFields(headers: HeaderList, withLength: boolean): string {
     if (field === undefined) text += `\r\n${name}: ${value}`;
     else if (!field.isFraming || (withLength && name === 'content-length')) text += field.line + value;
   }
-  return text;
+  return text + linesOf(headers);
 }
 
 function checkMethod(method: string): void {

@@ -15,8 +15,40 @@ export type Entry = {
 export let listOf: (entries: Entry[]) => HeaderList;
 /** Room-internal: the entries themselves, in wire order. */
 export let entriesOf: (headers: HeaderList) => readonly Entry[];
+/** Room-internal: what was added by `add`. */
+export let linesOf: (headers: HeaderList) => string;
 /** Room-internal: keeps the entries for which `isKept` says so. */
 export let keepWhere: (headers: HeaderList, isKept: (entry: Entry) => boolean) => void;
+
+/** Field lines that are checked and encoded once, for many messages. */
+export class FieldLines {
+  static readonly NONE = new FieldLines('');
+  /** Each line with the end of the line before it. */
+  readonly text: string;
+
+  private constructor(text: string) {
+    this.text = text;
+  }
+
+  /** These and then `others`. */
+  and(others: FieldLines): FieldLines {
+    return new FieldLines(this.text + others.text);
+  }
+
+  /**
+   * @param lines names in lower case; none of this hop (RFC 9110 §7.6.1), Host or Content-Length: encoders write those
+   * @throws {HttpError} `unencodable`
+   */
+  static of(...lines: readonly (readonly [name: string, value: string])[]): FieldLines {
+    let text = '';
+    for (const [name, value] of lines) {
+      const field = checkEntry(name, value);
+      if (field?.isFraming === true) throw new HttpError('unencodable', `${quote(name)} is of the hop`);
+      text += field === undefined ? `\r\n${name}: ${value}` : field.line + value;
+    }
+    return new FieldLines(text);
+  }
+}
 
 /**
  * The fields of a message, in the order of the wire, names in lower case.
@@ -26,6 +58,7 @@ export let keepWhere: (headers: HeaderList, isKept: (entry: Entry) => boolean) =
  */
 export class HeaderList {
   #entries: Entry[] = [];
+  #lines = '';
 
   static {
     listOf = entries => {
@@ -34,6 +67,7 @@ export class HeaderList {
       return list;
     };
     entriesOf = headers => headers.#entries;
+    linesOf = headers => headers.#lines;
     keepWhere = (headers, isKept) => {
       const entries = headers.#entries;
       let kept = 0;
@@ -54,14 +88,13 @@ export class HeaderList {
    * @throws {HttpError} `unencodable`
    */
   push(name: string, value: string): void {
-    const field = FIELDS.get(name);
-    if (field === undefined && !isName(name)) {
-      throw new HttpError('unencodable', `${quote(name)} is not a field name in lower case`);
-    }
-    // The value may be a secret and is not shown.
-    if (!isValue(value))
-      throw new HttpError('unencodable', `the value for ${name} holds what no field may hold`);
+    const field = checkEntry(name, value);
     this.#entries.push({ name: field === undefined ? name : field.name, value, field });
+  }
+
+  /** Adds lines behind all others. They are written and nothing else: they cannot be asked for or removed. */
+  add(lines: FieldLines): void {
+    this.#lines += lines.text;
   }
 
   /** Replaces all values under a name. @throws {HttpError} `unencodable` */
@@ -90,7 +123,8 @@ export class HeaderList {
   }
 
   has(name: string): boolean {
-    return this.#entries.some(entry => entry.name === name);
+    for (const entry of this.#entries) if (entry.name === name) return true;
+    return false;
   }
 
   remove(name: string): void {
@@ -100,6 +134,18 @@ export class HeaderList {
   *entries(): IterableIterator<readonly [name: string, value: string]> {
     for (const { name, value } of this.#entries) yield [name, value];
   }
+}
+
+/** What is known of the name. @throws {HttpError} `unencodable` */
+function checkEntry(name: string, value: string): Field | undefined {
+  const field = FIELDS.get(name);
+  if (field === undefined && !isName(name)) {
+    throw new HttpError('unencodable', `${quote(name)} is not a field name in lower case`);
+  }
+  // The value may be a secret and is not shown.
+  if (!isValue(value))
+    throw new HttpError('unencodable', `the value for ${name} holds what no field may hold`);
+  return field;
 }
 
 function isName(name: string): boolean {

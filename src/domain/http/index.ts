@@ -21,7 +21,7 @@ export {
 export { HTTP_FAULTS, HttpError } from './fault.ts';
 export type { HttpFault } from './fault.ts';
 export type { Framing } from './framing.ts';
-export { HeaderList } from './header-list.ts';
+export { FieldLines, HeaderList } from './header-list.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { HttpLimits } from './limits.ts';
 export { dropUntrusted, dropUntrustedOfResponse, isReservedName } from './untrusted.ts';

@@ -22,10 +22,19 @@ export function dropUntrusted(headers: HeaderList): void {
 export function dropUntrustedOfResponse(headers: HeaderList): void {
   const listed = namesListed(headers);
   keepWhere(headers, ({ name, field }) => {
-    if (field?.drop === 'hop-by-hop' || field?.drop === 'ringwall') return false;
-    return !foldAliases(name).startsWith('x-ringwall-') && !listed.includes(name);
+    // Known names have their one spelling.
+    if (field === undefined ? mayBeOurs(name) : field.drop === 'hop-by-hop' || field.drop === 'ringwall')
+      return false;
+    return listed.length === 0 || !listed.includes(name);
   });
 }
+
+/** @param name a token in lower case */
+function mayBeOurs(name: string): boolean {
+  return name.length >= OURS.length && name.charCodeAt(0) === 0x78 && foldAliases(name).startsWith(OURS);
+}
+
+const OURS = 'x-ringwall-';
 
 /**
  * Whether only Ringwall may set `name`, or a name that some server takes for the same: letter case, `_`, `.` and `-`

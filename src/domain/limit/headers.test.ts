@@ -11,8 +11,8 @@ test('rateLimitHeaders() says nothing without a limit', () => {
 
 test('rateLimitHeaders() writes structured fields (draft-ietf-httpapi-ratelimit-headers-11)', () => {
   assert.deepEqual(rateLimitHeaders([{ name: 'client', limit: login, verdict: admitted }]), [
-    ['RateLimit-Policy', '"client";q=40;w=2'],
-    ['RateLimit', '"client";r=39;t=1'],
+    ['ratelimit-policy', '"client";q=40;w=2'],
+    ['ratelimit', '"client";r=39;t=1'],
   ]);
 });
 
@@ -23,8 +23,8 @@ test('rateLimitHeaders() lists several limits under distinct names', () => {
     { name: 'client', limit: perMinute, verdict: takeOne(perMinute, NEVER_SEEN, 0).verdict },
   ];
   assert.deepEqual(rateLimitHeaders(taken), [
-    ['RateLimit-Policy', '"client";q=40;w=2, "client-2";q=60;w=60'],
-    ['RateLimit', '"client";r=39;t=1, "client-2";r=59;t=1'],
+    ['ratelimit-policy', '"client";q=40;w=2, "client-2";q=60;w=60'],
+    ['ratelimit', '"client";r=39;t=1, "client-2";r=59;t=1'],
   ]);
 });
 
@@ -35,8 +35,8 @@ test('rateLimitHeaders() adds Retry-After when a limit refused, the longest of t
     verdict: { kind: 'limited', remaining: 0, resetMs: 9000, retryAfterMs } as const,
   });
   assert.deepEqual(rateLimitHeaders([limited(50), limited(1001)]).slice(1), [
-    ['RateLimit', '"user";r=0;t=1, "user-2";r=0;t=2'],
-    ['Retry-After', '2'],
+    ['ratelimit', '"user";r=0;t=1, "user-2";r=0;t=2'],
+    ['retry-after', '2'],
   ]);
 });
 

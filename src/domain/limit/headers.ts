@@ -15,20 +15,37 @@ export type HeaderLine = readonly [name: string, value: string];
  */
 export function rateLimitHeaders(taken: readonly LimitTaken[]): readonly HeaderLine[] {
   if (taken.length === 0) return [];
-  const names = uniqueNames(taken);
+  const labels = limitLabels(taken);
   const lines: HeaderLine[] = [
-    [
-      'RateLimit-Policy',
-      taken.map(({ limit }, index) => `${names[index]};${policyParameters(limit)}`).join(', '),
-    ],
-    ['RateLimit', taken.map(({ verdict }, index) => `${names[index]};${standing(verdict)}`).join(', ')],
+    ['ratelimit-policy', rateLimitPolicy(labels, taken)],
+    ['ratelimit', rateLimitStanding(labels, taken)],
   ];
   const retryAfterMs = Math.max(
     -1,
     ...taken.map(({ verdict }) => (verdict.kind === 'limited' ? verdict.retryAfterMs : -1)),
   );
-  if (retryAfterMs >= 0) lines.push(['Retry-After', retryAfterSeconds(retryAfterMs)]);
+  if (retryAfterMs >= 0) lines.push(['retry-after', retryAfterSeconds(retryAfterMs)]);
   return lines;
+}
+
+/** The value of `RateLimit-Policy`. @param labels of the limits, by `limitLabels` */
+export function rateLimitPolicy(
+  labels: readonly string[],
+  limits: readonly Pick<LimitTaken, 'limit'>[],
+): string {
+  return limits.map(({ limit }, index) => `${labels[index]};${policyParameters(limit)}`).join(', ');
+}
+
+/** The value of `RateLimit`. @param labels of the limits, by `limitLabels` */
+export function rateLimitStanding(
+  labels: readonly string[],
+  taken: readonly Pick<LimitTaken, 'verdict'>[],
+): string {
+  let text = '';
+  for (let index = 0; index < taken.length; index++) {
+    text += `${index === 0 ? '' : ', '}${labels[index]};${standing(taken[index]!.verdict)}`;
+  }
+  return text;
 }
 
 /** `Retry-After` in whole seconds, never early and never 0: a client that obeys it is admitted. */
@@ -55,10 +72,10 @@ function wholeSeconds(ms: number): number {
   return Math.max(0, Math.ceil(ms / 1000 - 1e-9));
 }
 
-/** As structured field strings; two limits per client become `"client"` and `"client-2"`. */
-function uniqueNames(taken: readonly LimitTaken[]): readonly string[] {
-  return taken.map(({ name }, index) => {
-    const before = taken.slice(0, index).filter(other => other.name === name).length;
+/** The names of limits as structured field strings; two limits per client become `"client"` and `"client-2"`. */
+export function limitLabels(limits: readonly Pick<LimitTaken, 'name'>[]): readonly string[] {
+  return limits.map(({ name }, index) => {
+    const before = limits.slice(0, index).filter(other => other.name === name).length;
     return `"${before === 0 ? name : `${name}-${before + 1}`}"`;
   });
 }

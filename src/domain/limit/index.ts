@@ -7,7 +7,13 @@
  */
 export { isFresh, NEVER_SEEN, takeOne } from './gcra.ts';
 export type { LimitStep, LimitVerdict, RateLimit } from './gcra.ts';
-export { rateLimitHeaders, retryAfterSeconds } from './headers.ts';
+export {
+  limitLabels,
+  rateLimitHeaders,
+  rateLimitPolicy,
+  rateLimitStanding,
+  retryAfterSeconds,
+} from './headers.ts';
 export type { HeaderLine, LimitTaken } from './headers.ts';
 export {
   abandonAttempt,

@@ -49,14 +49,14 @@ export function readTrace(
   };
 }
 
-/** The same trace, one hop further. @param random 8 bytes */
-export function continueTrace(parent: TraceContext, random: Uint8Array): TraceContext {
-  return { traceId: parent.traceId, spanId: idOf(random, 0, 8), flags: parent.flags, state: parent.state };
+/** The same trace, one hop further. @param random 16 random digits, lower-case hexadecimal */
+export function continueTrace(parent: TraceContext, random: string): TraceContext {
+  return { traceId: parent.traceId, spanId: idOf(random, 0, 16), flags: parent.flags, state: parent.state };
 }
 
-/** A trace of which this hop is the first, sampled. @param random 24 bytes */
-export function startTrace(random: Uint8Array): TraceContext {
-  return { traceId: idOf(random, 0, 16), spanId: idOf(random, 16, 24), flags: SAMPLED | RANDOM, state: '' };
+/** A trace of which this hop is the first, sampled. @param random 48 random digits, lower-case hexadecimal */
+export function startTrace(random: string): TraceContext {
+  return { traceId: idOf(random, 0, 32), spanId: idOf(random, 32, 48), flags: SAMPLED | RANDOM, state: '' };
 }
 
 /** The value of `traceparent` in version 00. */
@@ -64,20 +64,12 @@ export function formatTraceparent(trace: TraceContext): string {
   return `00-${trace.traceId}-${trace.spanId}-0${trace.flags}`;
 }
 
-const DIGITS = '0123456789abcdef';
-
-function idOf(random: Uint8Array, from: number, to: number): string {
+function idOf(random: string, from: number, to: number): string {
   if (random.length < to)
-    throw new RangeError(`a trace needs ${to} random bytes, there are ${random.length}`);
-  let id = '';
-  let sum = 0;
-  for (let index = from; index < to; index++) {
-    const byte = random[index]!;
-    sum |= byte;
-    id += DIGITS.charAt(byte >> 4) + DIGITS.charAt(byte & 15);
-  }
+    throw new RangeError(`a trace needs ${to} random digits, there are ${random.length}`);
+  const id = random.slice(from, to);
   // §3.2.2.3, §3.2.2.4: all zero means no id.
-  return sum === 0 ? `${id.slice(1)}1` : id;
+  return isId(id, 0, id.length) ? id : `${id.slice(1)}1`;
 }
 
 function isId(text: string, from: number, to: number): boolean {

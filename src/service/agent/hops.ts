@@ -117,7 +117,7 @@ export class InboundHop extends ServiceHop {
   }
 
   dressRequest(headers: HeaderList, _x: Exchange, caller: Caller): void {
-    for (const [name, value] of caller.fields) headers.push(name, value);
+    headers.add(caller.lines);
   }
 }
 

@@ -1,4 +1,4 @@
-import type { HeaderList } from '#domain/http';
+import { FieldLines, type HeaderList } from '#domain/http';
 import type { EdgePolicy, EdgeRoute, Permit } from '#domain/policy';
 import {
   ANONYMOUS_COOKIE,
@@ -38,7 +38,7 @@ export type EdgeParts = {
 };
 
 const NOTHING: readonly never[] = [];
-const HSTS = 'max-age=31536000';
+const HSTS = FieldLines.of(['strict-transport-security', 'max-age=31536000']);
 const BEARER = /^bearer +/i;
 // Browsers send a cookie without a name as its value alone (RFC 6265bis): `=a=b` comes back as `a=b`.
 const SET_COOKIE_NAME = /^[\s=]*([^\s=;]*)/;
@@ -115,16 +115,21 @@ export class EdgeHop implements Hop<EdgeDestination> {
     // The token has done its work; a service that is broken into must not find it.
     headers.remove('authorization');
     removeAnonymousCookie(headers);
-    for (const [name, value] of caller.fields) headers.push(name, value);
-    headers.push('x-forwarded-for', x.from.address);
-    headers.push('x-forwarded-proto', 'https');
-    headers.push('x-forwarded-host', x.intake.head.authority);
+    headers.add(caller.lines);
+    headers.add(
+      FieldLines.of(
+        ['x-forwarded-for', x.from.address],
+        ['x-forwarded-proto', 'https'],
+        ['x-forwarded-host', x.intake.head.authority],
+      ),
+    );
   }
 
   dressAnswer(headers: HeaderList): void {
     headers.remove('server');
     headers.remove('x-powered-by');
-    headers.set('strict-transport-security', HSTS);
+    headers.remove('strict-transport-security');
+    headers.add(HSTS);
     dropAnonymousCookie(headers);
   }
 
@@ -163,6 +168,7 @@ export class EdgeHop implements Hop<EdgeDestination> {
 
 /** A service that sets it would choose under whose id, and within whose limits, its callers come back. */
 function dropAnonymousCookie(headers: HeaderList): void {
+  if (!headers.has('set-cookie')) return;
   const cookies = headers.all('set-cookie');
   const kept = cookies.filter(cookie => SET_COOKIE_NAME.exec(cookie)?.[1] !== ANONYMOUS_COOKIE);
   if (kept.length === cookies.length) return;

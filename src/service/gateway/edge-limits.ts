@@ -1,7 +1,10 @@
+import { FieldLines } from '#domain/http';
 import {
-  retryAfterSeconds,
+  limitLabels,
   rateLimitHeaders,
-  type HeaderLine,
+  rateLimitPolicy,
+  rateLimitStanding,
+  retryAfterSeconds,
   type LimitTaken,
   type RateLimit,
 } from '#domain/limit';
@@ -25,6 +28,8 @@ type PlannedLimit = {
   readonly addressLimit: RateLimit;
   /** Begins the keys of this limit: no two limits share a count. */
   readonly prefix: string;
+  /** The keys of callers that are remembered: made once, because to join and hash a text costs more than to count. */
+  readonly keys: WeakMap<Caller, string>;
 };
 
 type PlannedLockout = {
@@ -39,6 +44,9 @@ type PlannedLockout = {
 export type LimitPlan = {
   readonly rule: string;
   readonly limits: readonly PlannedLimit[];
+  /** What answers tell of the limits: how they are called, and the part that is always the same. */
+  readonly labels: readonly string[];
+  readonly policy: FieldLines;
   readonly lockout: PlannedLockout | undefined;
 };
 
@@ -51,13 +59,19 @@ export function planLimits(route: BundleRoute): LimitPlan {
     limit: { requests, perMs, burst },
     addressLimit: { requests: requests * CALLERS_PER_ADDRESS, perMs, burst: burst * CALLERS_PER_ADDRESS },
     prefix: `${rule}|${text}|`,
+    keys: new WeakMap<Caller, string>(),
   }));
-  if (lockout === null) return { rule, limits, lockout: undefined };
+  const labels = limitLabels(limits.map(({ per }) => ({ name: per })));
+  const policy =
+    limits.length === 0
+      ? FieldLines.NONE
+      : FieldLines.of(['ratelimit-policy', rateLimitPolicy(labels, limits)]);
+  const plan = { rule, limits, labels, policy };
+  if (lockout === null) return { ...plan, lockout: undefined };
   const { failures, windowMs, per } = lockout;
   const client = per.includes('client');
   return {
-    rule,
-    limits,
+    ...plan,
     lockout: {
       perClient: client ? { failures, windowMs, per: ['client'] } : undefined,
       // A guesser drops his anonymous id at will; the address stays.
@@ -90,16 +104,16 @@ export class EdgeLimits {
       this.#take(limit, caller, x.from.address, taken);
       if (taken.at(-1)?.verdict.kind === 'limited') return limited(plan.rule, taken);
     }
-    const headers = standing(taken);
+    const lines = standing(plan, taken);
     const { lockout } = plan;
-    if (lockout === undefined) return { kind: 'admitted', headers };
+    if (lockout === undefined) return { kind: 'admitted', lines };
     const { method, headers: fields, framing } = x.intake.head;
     // Without a body there is no account to find in one; client and address still count.
     if (
       lockout.perAccount === undefined ||
       (framing.kind === 'none' && (method === 'GET' || method === 'HEAD'))
     ) {
-      return this.#attempt(plan, lockout, caller, x.from.address, undefined, headers);
+      return this.#attempt(plan, lockout, caller, x.from.address, undefined, lines);
     }
     const contentType = fields.get('content-type');
     return {
@@ -111,7 +125,7 @@ export class EdgeLimits {
           // Who hides the account from us would guess without being counted.
           return refused('malformed-request', plan.rule, 'the account cannot be told from the body');
         }
-        return this.#attempt(plan, lockout, caller, x.from.address, account, headers);
+        return this.#attempt(plan, lockout, caller, x.from.address, account, lines);
       },
     };
   }
@@ -127,17 +141,13 @@ export class EdgeLimits {
     return undefined;
   }
 
-  #take(
-    { per, limit, addressLimit, prefix }: PlannedLimit,
-    caller: Caller,
-    address: string,
-    taken: LimitTaken[],
-  ): void {
+  #take(planned: PlannedLimit, caller: Caller, address: string, taken: LimitTaken[]): void {
+    const { per, limit, addressLimit, prefix } = planned;
     if (per === 'route') {
       taken.push({ name: per, limit, verdict: this.#rates.take(prefix, limit) });
       return;
     }
-    const verdict = this.#rates.take(`${prefix}c|${caller.id}`, limit);
+    const verdict = this.#rates.take(keyOf(planned, caller), limit);
     taken.push({ name: per, limit, verdict });
     if (caller.kind !== 'anonymous' || verdict.kind === 'limited') return;
     const together = this.#rates.take(`${prefix}a|${addressKey(address)}`, addressLimit);
@@ -150,7 +160,7 @@ export class EdgeLimits {
     caller: Caller,
     address: string,
     account: string | undefined,
-    headers: Admission['headers'],
+    lines: FieldLines,
   ): Admission | Stop {
     const { perClient, perAddress, perAccount, prefix } = lockout;
     const wanted: Attempt[] = [];
@@ -174,7 +184,7 @@ export class EdgeLimits {
         headers: [['retry-after', retryAfterSeconds(verdict.retryAfterMs)]],
       };
     }
-    return { kind: 'admitted', headers, settle: status => this.#settle(begun, status) };
+    return { kind: 'admitted', lines, settle: status => this.#settle(begun, status) };
   }
 
   #settle(begun: readonly Attempt[], status: number): void {
@@ -186,12 +196,20 @@ export class EdgeLimits {
   }
 }
 
-function standing(taken: readonly LimitTaken[]): readonly HeaderLine[] {
-  return rateLimitHeaders(taken).map(([name, value]) => [name.toLowerCase(), value]);
+function keyOf({ prefix, keys }: PlannedLimit, caller: Caller): string {
+  if (caller.kind === 'anonymous') return `${prefix}c|${caller.id}`;
+  let key = keys.get(caller);
+  if (key === undefined) keys.set(caller, (key = `${prefix}c|${caller.id}`));
+  return key;
+}
+
+function standing({ labels, policy }: LimitPlan, taken: readonly LimitTaken[]): FieldLines {
+  if (taken.length === 0) return FieldLines.NONE;
+  return policy.and(FieldLines.of(['ratelimit', rateLimitStanding(labels, taken)]));
 }
 
 function limited(rule: string, taken: readonly LimitTaken[]): Stop {
-  const headers = standing(taken);
+  const headers = rateLimitHeaders(taken);
   const detail = taken.at(-1)?.name ?? '';
   return { ...refused('rate-limited', rule, `limit per ${detail}`), headers };
 }

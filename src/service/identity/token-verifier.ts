@@ -23,6 +23,9 @@ export type TokenVerdict =
 const HTTP: FetchOptions = { timeoutMs: 3000, maxBytes: 256 * 1024 };
 const MAX_VERIFIED = 20_000;
 const MAX_FORGED = 1000;
+/** Tokens found by their text, which saves the digest; at most so long, so that they take 4 MB at most. */
+const MAX_BUSY = 2000;
+const MAX_BUSY_CHARS = 2048;
 /** Tokens of one issuer being checked, and waiting for its keys; what comes on top is turned away, not queued. */
 const MAX_PENDING = 1024;
 
@@ -53,7 +56,8 @@ type Task = {
  *
  * Order: form and claims first, for they are cheap; the issuer's key next; the signature last. Tokens whose signature
  * was checked are remembered by their SHA-256, the good ones until they expire, a few of the forged ones so that
- * sending one again costs nothing. Neither memory outlives the key: a withdrawn key takes all with it.
+ * sending one again costs nothing; the busiest by their text, too. No memory outlives the key: a withdrawn key takes all
+ * with it.
  */
 export class TokenVerifier {
   readonly #clock: Clock;
@@ -61,6 +65,7 @@ export class TokenVerifier {
   readonly #http: FetchOptions;
   #lanes: ReadonlyMap<string, Lane> = new Map();
   readonly #verified: BoundedMap<Cached>;
+  readonly #busy: BoundedMap<Cached>;
   readonly #forged: BoundedMap<Cached>;
   /** Grows with each purge: what was being verified before it is not remembered after it. */
   #generation = 0;
@@ -81,6 +86,7 @@ export class TokenVerifier {
     this.#http = { ...HTTP, ...options.http };
     const isSpent = (entry: Cached, nowMs: number) => entry.expiresAtMs <= nowMs || entry.key.withdrawn;
     this.#verified = new BoundedMap({ maxKeys: options.maxVerified ?? MAX_VERIFIED, isSpent });
+    this.#busy = new BoundedMap({ maxKeys: MAX_BUSY, isSpent });
     this.#forged = new BoundedMap({ maxKeys: MAX_FORGED, isSpent });
     this.setIssuers(options.issuers);
   }
@@ -96,9 +102,11 @@ export class TokenVerifier {
    * UNTRUSTED: `token` is whatever followed `Bearer `.
    */
   verify(token: string): TokenVerdict | Promise<TokenVerdict> {
+    const busy = this.#busy.use(token);
+    if (busy !== undefined && this.#stillHolds(busy)) return busy.verdict;
     if (token.length > MAX_TOKEN_CHARS) return refused('token-malformed', 'longer than 8192 characters');
     const digest = sha256(token).toString('latin1');
-    return this.#recall(digest) ?? this.#examine(token, digest);
+    return this.#recall(token, digest) ?? this.#examine(token, digest);
   }
 
   /** Replaces the issuers; those that stay the same keep their keys, the tokens of the others are forgotten. */
@@ -123,6 +131,7 @@ export class TokenVerifier {
   purge(): void {
     this.#generation += 1;
     this.#verified.clear();
+    this.#busy.clear();
     this.#forged.clear();
   }
 
@@ -138,15 +147,24 @@ export class TokenVerifier {
     return { keys, checking: new Map(), waiting: new Map() };
   }
 
-  #recall(digest: string): TokenVerdict | undefined {
+  #recall(token: string, digest: string): TokenVerdict | undefined {
     const good = this.#verified.use(digest);
     if (good === undefined) {
       const forged = this.#forged.use(digest);
       return forged !== undefined && !forged.key.withdrawn ? forged.verdict : undefined;
     }
-    if (good.expiresAtMs > this.#clock.nowMs() && good.keys.stillTrusts(good.key)) return good.verdict;
-    this.#verified.delete(digest);
-    return undefined;
+    if (!this.#stillHolds(good)) {
+      this.#verified.delete(digest);
+      return undefined;
+    }
+    // A copy: the token is a part of its request's head, all of which would be kept with it.
+    if (token.length <= MAX_BUSY_CHARS)
+      this.#busy.set(Buffer.from(token, 'latin1').toString('latin1'), good, this.#clock.nowMs());
+    return good.verdict;
+  }
+
+  #stillHolds({ expiresAtMs, keys, key }: Cached): boolean {
+    return expiresAtMs > this.#clock.nowMs() && keys.stillTrusts(key);
   }
 
   #examine(token: string, digest: string): TokenVerdict | Promise<TokenVerdict> {

@@ -2,8 +2,6 @@
 export interface ByteSink {
   /** @returns whether more may be written now */
   write(part: string | Buffer): boolean;
-  cork(): void;
-  uncork(): void;
 }
 
 type Part = string | Buffer;
@@ -85,9 +83,7 @@ export class AnswerWriter {
     for (const part of parts) bytes += part.length;
     if (bytes <= JOIN_BELOW_BYTES) return this.#sink.write(join(parts, bytes));
     let flowing = true;
-    this.#sink.cork();
     for (const part of parts) flowing = this.#sink.write(part);
-    this.#sink.uncork();
     return flowing;
   }
 }

@@ -1,3 +1,4 @@
+import { FieldLines } from '#domain/http';
 import type { HeaderLine } from '#domain/limit';
 import type { CallerFacts } from '#domain/policy';
 import type { Peer } from './peer.ts';
@@ -30,20 +31,20 @@ export class Caller {
   /** For route authorization at the edge. */
   readonly facts: CallerFacts;
   /** What the callee is told. */
-  readonly fields: readonly HeaderLine[];
+  readonly lines: FieldLines;
 
-  private constructor(caller: Pick<Caller, 'kind' | 'id' | 'hasToken' | 'identity' | 'facts' | 'fields'>) {
+  private constructor(caller: Pick<Caller, 'kind' | 'id' | 'hasToken' | 'identity' | 'facts' | 'lines'>) {
     this.kind = caller.kind;
     this.id = caller.id;
     this.hasToken = caller.hasToken;
     this.identity = caller.identity;
     this.facts = caller.facts;
-    this.fields = caller.fields;
+    this.lines = caller.lines;
   }
 
   static anonymous(id: string): Caller {
-    const fields: HeaderLine[] = [['x-ringwall-client', `anonymous:${fieldText(id)}`]];
-    return new Caller({ kind: 'anonymous', id, hasToken: false, identity: '', facts: ANONYMOUS, fields });
+    const lines = FieldLines.of(['x-ringwall-client', `anonymous:${fieldText(id)}`]);
+    return new Caller({ kind: 'anonymous', id, hasToken: false, identity: '', facts: ANONYMOUS, lines });
   }
 
   static user(user: VerifiedUser): Caller {
@@ -58,7 +59,7 @@ export class Caller {
     ];
     if (scopes.size > 0) fields.push(['x-ringwall-scopes', fieldText([...scopes].join(' '))]);
     const facts: CallerFacts = kind === 'user' ? { kind, scopes } : APPLICATION;
-    return new Caller({ kind, id, hasToken: true, identity: '', facts, fields });
+    return new Caller({ kind, id, hasToken: true, identity: '', facts, lines: FieldLines.of(...fields) });
   }
 
   static peer(peer: Peer): Caller {
@@ -67,8 +68,8 @@ export class Caller {
 
   /** @param identity of the one service that can reach the listener on which the call came in */
   static ownService(identity: string): Caller {
-    const fields: HeaderLine[] = [['x-ringwall-caller', identity]];
-    return new Caller({ kind: 'service', id: identity, hasToken: false, identity, facts: ANONYMOUS, fields });
+    const lines = FieldLines.of(['x-ringwall-caller', identity]);
+    return new Caller({ kind: 'service', id: identity, hasToken: false, identity, facts: ANONYMOUS, lines });
   }
 }
 

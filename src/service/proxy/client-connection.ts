@@ -6,10 +6,12 @@ import type { Deadlines, Timed } from './deadlines.ts';
 import { isEmpty, type Downstream, type Exchange } from './exchange.ts';
 import type { Hop } from './hop.ts';
 import { Inbox } from './inbox.ts';
+import { nameOf } from './name-of.ts';
 import type { Peer } from './peer.ts';
 import type { Began, Pipeline } from './pipeline.ts';
 import type { Recorder } from './recorder.ts';
 import type { ProxySettings } from './settings.ts';
+import type { Reader, Turn } from './turn.ts';
 
 export type ConnectionParts = {
   readonly settings: ProxySettings;
@@ -17,6 +19,7 @@ export type ConnectionParts = {
   readonly clock: Clock;
   readonly recorder: Recorder;
   readonly pipeline: Pipeline;
+  readonly turn: Turn;
 };
 
 /** What is known of a connection before its first byte. */
@@ -36,7 +39,7 @@ const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 const MAX_SHOWN_CHARS = 128;
 
 /** A caller's connection: reads one request after the other, each only when the one before is answered. */
-export class ClientConnection implements Downstream, Timed {
+export class ClientConnection implements Downstream, Timed, Reader {
   deadlineMs: number;
   readonly address: string;
   readonly peer: Peer | undefined;
@@ -83,7 +86,7 @@ export class ClientConnection implements Downstream, Timed {
     parts.deadlines.add(this);
     const socket = this.#socket;
     socket.setNoDelay(true);
-    socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    socket.on('data', (chunk: Buffer) => this.#arrived(chunk));
     socket.on('drain', () => this.#drained());
     socket.on('end', () => this.#readEnded());
     socket.on('close', () => this.#gone());
@@ -115,17 +118,9 @@ export class ClientConnection implements Downstream, Timed {
   write(part: string | Buffer): boolean {
     if (this.#phase === 'closed') return true;
     this.#writtenBytes += part.length;
-    const flowing = typeof part === 'string' ? this.#socket.write(part, 'latin1') : this.#socket.write(part);
+    const flowing = this.#parts.turn.write(this.#socket, part);
     if (!flowing) this.#awaitReader();
     return flowing;
-  }
-
-  cork(): void {
-    this.#socket.cork();
-  }
-
-  uncork(): void {
-    this.#socket.uncork();
   }
 
   takeBody(): void {
@@ -223,7 +218,7 @@ export class ClientConnection implements Downstream, Timed {
   // ---- reading
 
   // UNTRUSTED: every byte.
-  #read(chunk: Buffer): void {
+  #arrived(chunk: Buffer): void {
     switch (this.#phase) {
       case 'closed':
       case 'ending':
@@ -236,7 +231,20 @@ export class ClientConnection implements Downstream, Timed {
       case 'head':
       case 'busy':
         this.#inbox.push(chunk);
-        this.#pump();
+        this.#parts.turn.read(this, this.#inbox.size);
+    }
+  }
+
+  read(): void {
+    this.#pump();
+  }
+
+  broke(error: unknown): void {
+    try {
+      if (this.#phase === 'head') this.#refuseUnread('internal-error', nameOf(error));
+      else this.#exchange?.abandon(nameOf(error));
+    } finally {
+      if (this.#phase !== 'lingering') this.destroy();
     }
   }
 
@@ -244,11 +252,14 @@ export class ClientConnection implements Downstream, Timed {
   #pump(): void {
     if (this.#pumping) return;
     this.#pumping = true;
-    while (this.#inbox.size > 0) {
-      const goesOn = this.#phase === 'busy' ? this.#pumpBody() : this.#isReading() && this.#pumpHead();
-      if (!goesOn) break;
+    try {
+      while (this.#inbox.size > 0) {
+        const goesOn = this.#phase === 'busy' ? this.#pumpBody() : this.#isReading() && this.#pumpHead();
+        if (!goesOn) break;
+      }
+    } finally {
+      this.#pumping = false;
     }
-    this.#pumping = false;
     const full = this.#inbox.size > 0 && (this.#phase === 'busy' || this.#socket.writableNeedDrain);
     if (full === this.#paused) return;
     this.#paused = full;
@@ -393,6 +404,7 @@ export class ClientConnection implements Downstream, Timed {
   // ---- closing
 
   #readEnded(): void {
+    this.#parts.turn.readNow(this);
     this.#halfClosed = true;
     switch (this.#phase) {
       case 'busy':

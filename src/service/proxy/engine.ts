@@ -13,6 +13,7 @@ import { ConnectionIndex, isRevoked, serialName, type Revoked } from './revocati
 import type { Series } from './series.ts';
 import { DEFAULT_SETTINGS, type ProxySettings } from './settings.ts';
 import type { Dialled } from './upstream-connection.ts';
+import { Turn } from './turn.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
 /** Where the connections of one purpose find the hop in force. */
@@ -71,7 +72,7 @@ export class Engine {
     this.#refusals = new Refusals(options.recorder, this.deadlines);
     this.#seriesOf = options.seriesOf;
     const { settings, clock, recorder, deadlines } = this;
-    this.#parts = { settings, clock, recorder, deadlines, pipeline: this.#pipeline };
+    this.#parts = { settings, clock, recorder, deadlines, pipeline: this.#pipeline, turn: new Turn() };
   }
 
   /** Open connections of callers. */
@@ -148,6 +149,7 @@ export class Engine {
         settings,
         deadlines,
         clock,
+        turn: this.#parts.turn,
         index: this.#index,
         revoked: () => this.#revoked,
       });

@@ -300,7 +300,12 @@ export class Exchange implements AnswerSink {
       forwarding.destination.pool.acquireFresh(this);
       return;
     }
-    this.refuse({ kind: 'refused', reason: failure.reason, nearest: this.rule, detail: failure.detail });
+    try {
+      this.refuse({ kind: 'refused', reason: failure.reason, nearest: this.rule, detail: failure.detail });
+    } catch {
+      // A fault of ours in saying so: to cut the connection is all that is left.
+      this.from.destroy();
+    }
   }
 
   /** The caller reads again. */

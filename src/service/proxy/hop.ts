@@ -1,4 +1,4 @@
-import type { HeaderList } from '#domain/http';
+import { FieldLines, type HeaderList } from '#domain/http';
 import type { HeaderLine } from '#domain/limit';
 import type { Permit, Refusal } from '#domain/policy';
 import type { TransactionRecord } from '#domain/record';
@@ -32,7 +32,7 @@ export type Stop = Refusal & {
 export type Admission = {
   readonly kind: 'admitted';
   /** For the answer: where the caller stands. */
-  readonly headers: readonly HeaderLine[];
+  readonly lines: FieldLines;
   /** Told the status of the upstream's answer, or 0 when there was none; called exactly once. */
   readonly settle?: (status: number) => void;
 };
@@ -44,7 +44,7 @@ export type Collect = {
   readonly decide: (body: Buffer) => Admission | Stop;
 };
 
-export const ADMITTED: Admission = { kind: 'admitted', headers: [] };
+export const ADMITTED: Admission = { kind: 'admitted', lines: FieldLines.NONE };
 
 /**
  * What differs between the four places of the pipeline: edge, inbound, outbound, egress. Immutable: a new bundle makes

@@ -1,4 +1,4 @@
-import { randomFillSync, randomUUID } from 'node:crypto';
+import { randomBytes, randomUUID } from 'node:crypto';
 import { HeaderList, type RequestHead } from '#domain/http';
 import { continueTrace, readTrace, startTrace, type TraceContext } from '#domain/trace';
 
@@ -16,13 +16,14 @@ export type Intake = {
 };
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/;
-const TRACE_BYTES = 24;
+const TRACE_DIGITS = 48;
+/** Random digits are drawn in bulk. */
+const DRAWN_TRACES = 256;
 
 /** Gives requests their ids. */
 export class Reception {
-  /** Random bytes are drawn in bulk: one call for 256 requests. */
-  readonly #random = Buffer.alloc(256 * TRACE_BYTES);
-  #used = this.#random.length;
+  #digits = '';
+  #used = 0;
 
   /** @param believed whether the caller is a part of the system, whose request id goes on */
   takeIn(head: RequestHead, believed: boolean, timeMs: number, startedMs: number): Intake {
@@ -40,13 +41,13 @@ export class Reception {
     return this.takeIn({ ...UNREAD, rawPath: shown, headers: new HeaderList() }, false, timeMs, startedMs);
   }
 
-  #draw(): Uint8Array {
-    if (this.#used === this.#random.length) {
-      randomFillSync(this.#random);
+  #draw(): string {
+    if (this.#used === this.#digits.length) {
+      this.#digits = randomBytes((DRAWN_TRACES * TRACE_DIGITS) / 2).toString('hex');
       this.#used = 0;
     }
-    this.#used += TRACE_BYTES;
-    return this.#random.subarray(this.#used - TRACE_BYTES, this.#used);
+    this.#used += TRACE_DIGITS;
+    return this.#digits.slice(this.#used - TRACE_DIGITS, this.#used);
   }
 }
 

@@ -1,5 +1,6 @@
 import { REASONS, type Reason } from '#domain/decision';
 import {
+  FieldLines,
   dropUntrusted,
   dropUntrustedOfResponse,
   encodeRequestHead,
@@ -18,6 +19,7 @@ import type { Caller } from './caller.ts';
 import { Exchange, type Downstream, type Stages } from './exchange.ts';
 import type { Admission, Collect, Destination, Hop, Stop } from './hop.ts';
 import { Reception } from './intake.ts';
+import { nameOf } from './name-of.ts';
 import { encodeProblem } from './problem-answer.ts';
 
 /** When the first byte of a request came: wall clock and monotonic. */
@@ -216,8 +218,7 @@ export class Pipeline {
     dropUntrusted(headers);
     // We answer it ourselves once the request is permitted; the callee is sent the body at once.
     headers.remove('expect');
-    headers.push('x-request-id', requestId);
-    headers.push('traceparent', formatTraceparent(trace));
+    headers.add(FieldLines.of(['x-request-id', requestId], ['traceparent', formatTraceparent(trace)]));
     if (trace.state !== '') headers.push('tracestate', trace.state);
     for (const [name, value] of believed) headers.push(name, value);
     x.hop.dressRequest(headers, x, caller);
@@ -236,8 +237,8 @@ export class Pipeline {
     const { headers, status } = head;
     dropUntrustedOfResponse(headers);
     x.hop.dressAnswer(headers);
-    headers.push('x-request-id', x.intake.requestId);
-    for (const [name, value] of x.admission?.headers ?? []) headers.push(name, value);
+    headers.add(FieldLines.of(['x-request-id', x.intake.requestId]));
+    if (x.admission !== undefined) headers.add(x.admission.lines);
     for (const [name, value] of x.greeting) headers.push(name, value);
     return encodeResponseHead({ status, headers, framing, keepAlive });
   }
@@ -328,8 +329,4 @@ function readFields(headers: HeaderList, names: readonly string[]): readonly Hea
     if (value !== undefined) lines.push([name, value]);
   }
   return lines;
-}
-
-function nameOf(error: unknown): string {
-  return error instanceof Error ? error.name : 'not an error';
 }

@@ -4,14 +4,17 @@ import {
   BodyDecoder,
   decodeResponseHead,
   encodeChunkHead,
+  HttpError,
   type Framing,
   type HeaderList,
   type ResponseHead,
 } from '#domain/http';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { Inbox } from './inbox.ts';
+import { nameOf } from './name-of.ts';
 import type { Peer } from './peer.ts';
 import type { ProxySettings } from './settings.ts';
+import type { Reader, Turn } from './turn.ts';
 
 /** Who asked: receives one answer, or one failure, and nothing after that. */
 export interface AnswerSink {
@@ -58,18 +61,25 @@ export interface ConnectionOwner {
   closed(connection: UpstreamConnection): void;
 }
 
+export type UpstreamParts = {
+  readonly settings: ProxySettings;
+  readonly deadlines: Deadlines;
+  readonly turn: Turn;
+};
+
 type Phase = 'connecting' | 'idle' | 'sending' | 'answering' | 'closed';
 
 const MAX_INTERIM = 8;
-const CRLF = Buffer.from('\r\n');
+const CRLF = '\r\n';
 
 /** One connection to an upstream: one request at a time, then the next. */
-export class UpstreamConnection implements Timed {
+export class UpstreamConnection implements Timed, Reader {
   deadlineMs: number;
   readonly dialled: Dialled;
   readonly #owner: ConnectionOwner;
   readonly #settings: ProxySettings;
   readonly #deadlines: Deadlines;
+  readonly #turn: Turn;
   readonly #socket: Socket;
   readonly #inbox = new Inbox();
   #phase: Phase = 'connecting';
@@ -84,20 +94,22 @@ export class UpstreamConnection implements Timed {
   #sentBody = false;
   #held = false;
 
-  constructor(dialled: Dialled, owner: ConnectionOwner, settings: ProxySettings, deadlines: Deadlines) {
+  constructor(dialled: Dialled, owner: ConnectionOwner, parts: UpstreamParts) {
+    const { settings, deadlines } = parts;
     this.dialled = dialled;
     this.#owner = owner;
     this.#settings = settings;
     this.#deadlines = deadlines;
+    this.#turn = parts.turn;
     this.#socket = dialled.socket;
     this.deadlineMs = deadlines.nowMs + settings.connectTimeoutMs;
     deadlines.add(this);
     this.#socket.setNoDelay(true);
-    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#socket.on('data', (chunk: Buffer) => this.#arrived(chunk));
     this.#socket.on('drain', () => this.#drained());
     this.#socket.on('end', () => this.#ended('the upstream closed the connection'));
     this.#socket.on('close', () => this.#ended('the upstream closed the connection'));
-    this.#socket.on('error', (error: Error) => this.#broke(error));
+    this.#socket.on('error', (error: Error) => this.#failed(error));
     this.#socket.once(dialled.readyEvent, () => this.#connected());
   }
 
@@ -124,20 +136,18 @@ export class UpstreamConnection implements Timed {
     this.#sentBody = bodyFollows;
     this.#interims = 0;
     if (!bodyFollows) this.#sent();
-    this.#socket.write(head, 'latin1');
+    this.#turn.write(this.#socket, head);
   }
 
   /** @returns whether more may be written now; if not, `upstreamDrained` follows */
   sendData(chunk: Buffer, framing: Framing): boolean {
     let flowing: boolean;
     if (framing.kind === 'chunked') {
-      this.#socket.cork();
-      this.#socket.write(encodeChunkHead(chunk.length), 'latin1');
-      this.#socket.write(chunk);
-      flowing = this.#socket.write(CRLF);
-      this.#socket.uncork();
+      this.#turn.write(this.#socket, encodeChunkHead(chunk.length));
+      this.#turn.write(this.#socket, chunk);
+      flowing = this.#turn.write(this.#socket, CRLF);
     } else {
-      flowing = this.#socket.write(chunk);
+      flowing = this.#turn.write(this.#socket, chunk);
     }
     if (!flowing && this.#phase === 'sending') {
       this.deadlineMs = this.#deadlines.nowMs + this.#settings.bodyIdleTimeoutMs;
@@ -147,7 +157,7 @@ export class UpstreamConnection implements Timed {
 
   /** @param last what ends a chunked body; empty otherwise */
   endData(last: string): void {
-    if (last !== '') this.#socket.write(last, 'latin1');
+    if (last !== '') this.#turn.write(this.#socket, last);
     this.#sent();
   }
 
@@ -227,7 +237,7 @@ export class UpstreamConnection implements Timed {
   }
 
   // UNTRUSTED: a service may be compromised, and its answers are as hostile as any request.
-  #read(chunk: Buffer): void {
+  #arrived(chunk: Buffer): void {
     if (this.#sink === undefined || this.#phase === 'idle') {
       // A second answer, or one that nobody asked for: who it would go to is the attacker's choice.
       this.destroy();
@@ -235,13 +245,17 @@ export class UpstreamConnection implements Timed {
     }
     this.#sawBytes = true;
     this.#inbox.push(chunk);
-    try {
-      this.#decode();
-    } catch (error) {
-      this.#fail('upstream-malformed', error instanceof Error ? error.message : 'the answer cannot be read');
-      return;
-    }
+    this.#turn.read(this, this.#inbox.size);
+  }
+
+  read(): void {
+    this.#decode();
     this.#sink?.answerFlush();
+  }
+
+  broke(error: unknown): void {
+    const isTheirs = error instanceof HttpError;
+    this.#fail(isTheirs ? 'upstream-malformed' : 'internal-error', isTheirs ? error.message : nameOf(error));
   }
 
   #decode(): void {
@@ -316,6 +330,7 @@ export class UpstreamConnection implements Timed {
   }
 
   #ended(detail: string): void {
+    this.#turn.readNow(this);
     const sink = this.#sink;
     if (this.#phase === 'closed') return;
     if (sink !== undefined && this.#untilClose && this.#decoder !== undefined) {
@@ -326,7 +341,8 @@ export class UpstreamConnection implements Timed {
     this.#fail(this.#sawBytes ? 'upstream-malformed' : 'upstream-unreachable', detail);
   }
 
-  #broke(error: Error): void {
+  #failed(error: Error): void {
+    this.#turn.readNow(this);
     if (this.#phase === 'connecting') {
       const { reason, detail } = this.dialled.explain(error);
       this.#fail(reason, detail);

@@ -7,6 +7,7 @@ import { dialPlaintext } from './dial.ts';
 import { ConnectionIndex, type Revoked } from './revocation.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
 import type { AnswerSink, UpstreamConnection } from './upstream-connection.ts';
+import { Turn } from './turn.ts';
 import { UpstreamPool } from './upstream-pool.ts';
 
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
@@ -29,6 +30,7 @@ async function setUp(
     settings: { ...DEFAULT_SETTINGS, maxUpstreamConnections: options.maxConnections ?? 8 },
     deadlines,
     clock,
+    turn: new Turn(),
     index: new ConnectionIndex(),
     revoked: () => state.revoked,
   });

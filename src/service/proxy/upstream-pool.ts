@@ -1,20 +1,18 @@
 import type { Clock } from '#base/clock';
-import type { Deadlines, Timed } from './deadlines.ts';
+import type { Timed } from './deadlines.ts';
 import { isRevoked, serialName, type ConnectionIndex, type Revoked } from './revocation.ts';
-import type { ProxySettings } from './settings.ts';
 import {
   UpstreamConnection,
   type AnswerSink,
   type ConnectionOwner,
   type Dialled,
+  type UpstreamParts,
 } from './upstream-connection.ts';
 
 /** Makes the socket of a new connection; `undefined` when there is no identity to call under. */
 export type Dial = () => Dialled | undefined;
 
-export type PoolParts = {
-  readonly settings: ProxySettings;
-  readonly deadlines: Deadlines;
+export type PoolParts = UpstreamParts & {
   readonly clock: Clock;
   /** For mTLS pools: where connections are found by identity and serial. */
   readonly index: ConnectionIndex;
@@ -171,8 +169,7 @@ export class UpstreamPool implements ConnectionOwner, Timed {
       });
       return;
     }
-    const { settings, deadlines } = this.#parts;
-    const connection = new UpstreamConnection(dialled, this, settings, deadlines);
+    const connection = new UpstreamConnection(dialled, this, this.#parts);
     this.#all.add(connection);
     sink.upstreamConnecting(connection);
     connection.reserve(sink);
