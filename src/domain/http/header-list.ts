@@ -159,12 +159,15 @@ function isName(name: string): boolean {
 }
 
 function isValue(value: string): boolean {
-  const last = value.length - 1;
-  for (let index = 0; index <= last; index++) {
+  for (let index = 0; index < value.length; index++) {
     const code = value.charCodeAt(index);
     // Codes above 0xff must not reach the Latin-1 encoder: it would keep their low byte, U+010D becoming CR.
     if ((code < SP && code !== HTAB) || code >= DEL) return false;
-    if ((code === SP || code === HTAB) && (index === 0 || index === last)) return false;
   }
-  return true;
+  return !isBlankAt(value, 0) && !isBlankAt(value, value.length - 1);
+}
+
+function isBlankAt(value: string, index: number): boolean {
+  const code = value.charCodeAt(index);
+  return code === SP || code === HTAB;
 }

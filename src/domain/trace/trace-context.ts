@@ -64,12 +64,14 @@ export function formatTraceparent(trace: TraceContext): string {
   return `00-${trace.traceId}-${trace.spanId}-0${trace.flags}`;
 }
 
+const ZEROS = '0'.repeat(32);
+
 function idOf(random: string, from: number, to: number): string {
   if (random.length < to)
     throw new RangeError(`a trace needs ${to} random digits, there are ${random.length}`);
   const id = random.slice(from, to);
   // §3.2.2.3, §3.2.2.4: all zero means no id.
-  return isId(id, 0, id.length) ? id : `${id.slice(1)}1`;
+  return ZEROS.startsWith(id) ? `${id.slice(1)}1` : id;
 }
 
 function isId(text: string, from: number, to: number): boolean {

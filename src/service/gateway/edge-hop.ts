@@ -52,6 +52,9 @@ export class EdgeHop implements Hop<EdgeDestination> {
   /** One caller per verified token, as long as the verifier remembers the token. */
   readonly #callers = new WeakMap<UserIdentity, Caller>();
 
+  /** What the callee is told of a connection; its requests nearly always name the same authority. */
+  readonly #forwarded = new WeakMap<Exchange['from'], { authority: string; lines: FieldLines }>();
+
   constructor(parts: EdgeParts) {
     this.#parts = parts;
     this.series = parts.series;
@@ -116,13 +119,7 @@ export class EdgeHop implements Hop<EdgeDestination> {
     headers.remove('authorization');
     removeAnonymousCookie(headers);
     headers.add(caller.lines);
-    headers.add(
-      FieldLines.of(
-        ['x-forwarded-for', x.from.address],
-        ['x-forwarded-proto', 'https'],
-        ['x-forwarded-host', x.intake.head.authority],
-      ),
-    );
+    headers.add(this.#forwardedLines(x.from, x.intake.head.authority));
   }
 
   dressAnswer(headers: HeaderList): void {
@@ -131,6 +128,19 @@ export class EdgeHop implements Hop<EdgeDestination> {
     headers.remove('strict-transport-security');
     headers.add(HSTS);
     dropAnonymousCookie(headers);
+  }
+
+  #forwardedLines(from: Exchange['from'], authority: string): FieldLines {
+    let known = this.#forwarded.get(from);
+    if (known?.authority !== authority) {
+      const lines = FieldLines.of(
+        ['x-forwarded-for', from.address],
+        ['x-forwarded-proto', 'https'],
+        ['x-forwarded-host', authority],
+      );
+      this.#forwarded.set(from, (known = { authority, lines }));
+    }
+    return known.lines;
   }
 
   #identifyAnonymous(x: Exchange, destination: EdgeDestination): Caller | Stop {

@@ -2,7 +2,8 @@ import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
 import { encodeRecord, type TransactionRecord } from '#domain/record';
 import { nodeFiles, type Files } from './files.ts';
-import { LineLog, type Done, type LineLogLimits } from './line-log.ts';
+import type { Done } from './line-block.ts';
+import { LineLog, type LineLogLimits } from './line-log.ts';
 
 /** Records on their way to control. `lines[i]` is the record `firstSeq + i`; empty text where the point has lost it. */
 export type JournalBatch = {

@@ -4,7 +4,8 @@ import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
 import { writeFully, type Files, type OpenFile } from './files.ts';
 import { LedgerError } from './ledger-error.ts';
-import { formatLine, saltOf } from './line.ts';
+import { LineBlock, type Done } from './line-block.ts';
+import { saltOf } from './line.ts';
 import { findTail, listSegments, readSegment, segmentAt, type Cursor, type Segment } from './segment.ts';
 
 export type LineLogOptions = {
@@ -39,10 +40,7 @@ const MAX_WRITE_BYTES = 4 * 1024 * 1024;
 const MAX_READ_CHARS = 1024 * 1024;
 const WARN_EVERY_MS = 5_000;
 
-export type Done = (error: Error | undefined) => void;
 export type Lines = { readonly epoch: string; readonly firstSeq: number; readonly payloads: string[] };
-
-type Queued = { readonly seq: number; readonly payload: string; done: Done | undefined };
 
 /**
  * Numbered lines in segment files, with group commit: lines that arrive during one `fdatasync` share the next.
@@ -64,7 +62,7 @@ export class LineLog {
   readonly #segments: Segment[];
   #file: OpenFile | undefined;
   #fileBytes = 0;
-  #queue: Queued[] = [];
+  #queue: LineBlock[] = [];
   #queuedBytes = 0;
   #nextSeq: number;
   /** One behind the last line that was not dropped. */
@@ -166,7 +164,7 @@ export class LineLog {
     }
     this.#queuedBytes += payload.length;
     this.#takenSeq = this.#nextSeq;
-    this.#queue.push({ seq, payload, done: this.#failing ? undefined : done });
+    this.#enqueue(seq, payload, this.#failing ? undefined : done);
     // While the disk refuses, the line waits for it and the caller does not.
     if (this.#failing)
       return this.#tellLater(done, new LedgerError('write-failed', 'the journal cannot be written'));
@@ -228,7 +226,7 @@ export class LineLog {
     await this.#running;
     this.#urgent = true;
     if (this.#queue.length > 0) await this.#drain();
-    for (const { done } of this.#queue) this.#tell(done, new LedgerError('closed', 'the journal is closed'));
+    this.#tellAll(this.#queue, new LedgerError('closed', 'the journal is closed'));
     await this.#closeFile();
     await this.#removing;
     this.#lock.release();
@@ -274,46 +272,53 @@ export class LineLog {
       }
       this.#failing = false;
       if (this.#queuedBytes < this.#limits.maxQueuedBytes / 2) this.#overflowing = false;
-      for (const { done } of batch) this.#tell(done, undefined);
+      this.#tellAll(batch, undefined);
       for (const listener of this.#listeners) this.#tell(listener, undefined);
     }
   }
 
-  #takeBatch(): Queued[] {
-    let bytes = 0;
-    let count = 0;
-    for (const { payload } of this.#queue) {
-      if (count > 0 && bytes + payload.length > MAX_WRITE_BYTES) break;
-      bytes += payload.length;
-      count += 1;
+  #enqueue(seq: number, payload: string, done: Done | undefined): void {
+    let block = this.#queue.at(-1);
+    if (block === undefined || !block.hasRoomFor(payload)) {
+      block = new LineBlock(this.#salt, seq, payload);
+      this.#queue.push(block);
     }
-    const batch = count === this.#queue.length ? this.#queue : this.#queue.slice(0, count);
-    this.#queue = count === this.#queue.length ? [] : this.#queue.slice(count);
-    return batch;
+    block.append(seq, payload);
+    if (done !== undefined) block.dones.push(done);
   }
 
-  async #commit(batch: readonly Queued[]): Promise<void> {
-    let text = '';
-    let payloadBytes = 0;
-    for (const { seq, payload } of batch) {
-      text += formatLine(this.#salt, seq, payload);
-      payloadBytes += payload.length;
+  #takeBatch(): LineBlock[] {
+    let bytes = 0;
+    let count = 0;
+    for (const { payloadBytes } of this.#queue) {
+      if (count > 0 && bytes + payloadBytes > MAX_WRITE_BYTES) break;
+      bytes += payloadBytes;
+      count += 1;
     }
-    const data = Buffer.from(text, 'latin1');
-    const firstSeq = batch[0]?.seq ?? this.#durableSeq;
+    return this.#queue.splice(0, count);
+  }
+
+  async #commit(batch: readonly LineBlock[]): Promise<void> {
+    const firstSeq = batch[0]?.firstSeq ?? this.#durableSeq;
     if (this.#file !== undefined && this.#fileBytes >= this.#limits.segmentBytes) await this.#closeFile();
     const begun = this.#file === undefined ? await this.#beginSegment(firstSeq) : undefined;
     const file = begun?.file ?? this.#file;
     if (file === undefined) return;
-    await writeFully(file, data, this.#fileBytes);
+    let end = this.#fileBytes;
+    for (const { data } of batch) {
+      await writeFully(file, data, end);
+      end += data.length;
+    }
     await file.sync();
     if (begun !== undefined) {
       await this.#options.files.syncDirectory(this.#options.directory);
       this.#adopt(begun.segment);
     }
-    this.#fileBytes += data.byteLength;
-    this.#queuedBytes -= payloadBytes;
-    this.#durableSeq = (batch.at(-1)?.seq ?? firstSeq) + 1;
+    this.#fileBytes = end;
+    for (const { payloadBytes, endSeq } of batch) {
+      this.#queuedBytes -= payloadBytes;
+      this.#durableSeq = endSeq;
+    }
   }
 
   async #beginSegment(firstSeq: number): Promise<{ file: OpenFile; segment: Segment }> {
@@ -335,16 +340,23 @@ export class LineLog {
     this.acknowledge(this.#keptSeq - 1);
   }
 
-  async #fail(batch: Queued[], error: unknown): Promise<void> {
+  async #fail(batch: readonly LineBlock[], error: unknown): Promise<void> {
     this.#warn('journal not written', { error: String(error) });
     this.#failing = true;
     // After a failed write or sync the file's state is unknown: the lines go to a new segment, nothing is added to this.
     await this.#closeFile();
     this.#queue = [...batch, ...this.#queue];
-    const failed = new LedgerError('write-failed', 'the journal cannot be written', { cause: error });
-    for (const queued of this.#queue) {
-      this.#tell(queued.done, failed);
-      queued.done = undefined;
+    this.#tellAll(
+      this.#queue,
+      new LedgerError('write-failed', 'the journal cannot be written', { cause: error }),
+    );
+  }
+
+  #tellAll(blocks: readonly LineBlock[], outcome: Error | undefined): void {
+    for (const block of blocks) {
+      const { dones } = block;
+      block.dones = [];
+      for (const done of dones) this.#tell(done, outcome);
     }
   }
 
