@@ -425,13 +425,13 @@ function isLeftOut(command: string): boolean {
 }
 
 function isUp(command: string): boolean {
-  return command === 'npm start' || command.startsWith('npx ringwall up ');
+  return command === 'npm start' || /^(?:npx )?ringwall up /.test(command);
 }
 
 /** In one shell, so that variables stay. */
 async function play(page: Page, steps: readonly Step[], cwd: string, ports: Ports): Promise<void> {
   const script = [
-    'npx() { shift; "$RINGWALL_NODE" "$RINGWALL_BIN" "$@"; }',
+    'ringwall() { "$RINGWALL_NODE" "$RINGWALL_BIN" "$@"; }',
     ...steps.map(({ command }) => `${pauseBefore(command)}${withPorts(command, ports)}; printf '\\036'`),
   ].join('\n');
   const env = { ...process.env, NO_COLOR: '1', RINGWALL_NODE: process.execPath, RINGWALL_BIN: BIN };

@@ -80,7 +80,7 @@ async function start(name: Name): Promise<string> {
     DATA_DIR: directory,
     RINGWALL_ISSUER_CLIENT_ID: CLIENT.id,
     RINGWALL_ISSUER_CLIENT_SECRET: CLIENT.secret,
-    _127_0_0_1_4445_URL: urls.get('issuer') ?? '',
+    RINGWALL_ISSUER_URL: urls.get('issuer') ?? '',
   };
   for (const [callee, url] of urls) env[`${callee.toUpperCase()}_URL`] = url;
   const child = spawn(process.execPath, [`services/${name}.ts`], {

@@ -1,26 +1,32 @@
 import assert from 'node:assert/strict';
-import { execFile, spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { access, chmod, mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
-import type { IncomingMessage } from 'node:http';
-import { request } from 'node:https';
+import { access, chmod, mkdtemp, readdir, readFile, realpath, rm, stat, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { ReadyFile } from '#app/up';
-
-const PROGRAM = fileURLToPath(new URL('../../bin/ringwall', import.meta.url));
-const UP_WITHIN_MS = 40_000;
+import { MODEL, CHANGED, RUNS, SERVICE, DEAF, FAILS, edgePort, issuerPort } from './up-models.ts';
+import {
+  ask,
+  endAll,
+  everyFewMs,
+  freePort,
+  PROGRAM,
+  readReady,
+  start,
+  stop,
+  until,
+  whenReady,
+  type Run,
+} from './up-lab.ts';
 
 const root = await realpath(await mkdtemp(join(tmpdir(), 'ringwall-up-')));
-const [edgePort, issuerPort] = await Promise.all([freePort(), freePort()]);
-const running = new Set<Run>();
 after(async () => {
-  for (const run of running) run.child.kill('SIGKILL');
+  await endAll();
   await rm(root, { recursive: true, force: true });
 });
 
@@ -139,6 +145,28 @@ describe('ringwall up --stand-ins', () => {
     await load.ended;
     assert.equal(failed, 0);
     assert.equal((await ask(ready, '/mail')).status, 404);
+  });
+
+  test('keeps every file of the state directory to its owner, all but what services write themselves', async () => {
+    const state = join(root, '.ringwall');
+    const paths: string[] = [];
+    for (const entry of await readdir(state, { recursive: true, withFileTypes: true })) {
+      const path = join(entry.parentPath, entry.name);
+      if (path.startsWith(join(state, 'data'))) continue;
+      paths.push(relative(state, path));
+      // Files come and go: `ready.json.new`, a bundle that is whole now.
+      const found = await stat(path).catch(() => undefined);
+      if (found === undefined) continue;
+      assert.equal(found.mode & 0o777, entry.isDirectory() ? 0o700 : 0o600, path);
+    }
+    for (const path of [
+      'ports.json',
+      'ready.json',
+      'ledger/index.db',
+      'ledger/lock',
+      'points/agent/journal/lock',
+    ])
+      assert.ok(paths.includes(path), path);
   });
 
   test('SIGTERM leaves the state directory and nothing else', async () => {
@@ -264,21 +292,23 @@ describe('ringwall up', () => {
     await assert.rejects(access(join(directory, '.ringwall', 'network.json')), { code: 'ENOENT' });
   });
 
-  for (const { name, options, code, says } of [
+  for (const { name, options, code, says, left } of [
     {
       name: 'a service that fails',
       options: [],
       code: 69,
-      says: /`front` exited with code 1 before it was ready; it said: Error: no database/,
+      says: /`front` exited with code 1 before it was ready; it said: Error: no database; its log is \S+\/logs\/front\.log/,
+      left: ['logs'],
     },
     {
       name: 'a port that is taken',
       options: ['--port', 'TAKEN'],
       code: 73,
       says: /port \d+ is taken by another process; stop it, or choose one with --port/,
+      left: undefined,
     },
   ]) {
-    test(`ends with one message and leaves nothing: ${name}`, async () => {
+    test(`ends with one message and leaves nothing but logs of services: ${name}`, async () => {
       const directory = await mkdtemp(join(root, 'fail-'));
       await writeFile(join(directory, 'model.yaml'), FAILS);
       const taken = createServer().listen(0, '127.0.0.1');
@@ -290,12 +320,78 @@ describe('ringwall up', () => {
       ]);
       assert.equal(await run.exitCode, code);
       assert.match(run.errors(), new RegExp(`^ringwall: ${says.source}\n$`));
-      assert.equal(await readReady(directory), undefined);
+      taken.close();
+      assert.deepEqual(await readdir(join(directory, '.ringwall')).catch(() => undefined), left);
       const { stdout } = await promisify(execFile)('ps', ['-eo', 'args']);
       assert.ok(!stdout.includes(directory), 'no process knows the directory');
-      taken.close();
     });
   }
+
+  test('that fails leaves the state of an earlier run as it is', async () => {
+    const directory = await mkdtemp(join(root, 'again-'));
+    await writeFile(join(directory, 'model.yaml'), MODEL);
+    const run = await start(directory, ['model.yaml', '--stand-ins']);
+    await whenReady(run, directory);
+    await stop(run);
+    const state = join(directory, '.ringwall');
+    const entries = async () => (await readdir(state)).sort();
+    const [before, ca] = [await entries(), await readFile(join(state, 'ca.pem'), 'utf8')];
+    await writeFile(join(directory, 'fails.yaml'), FAILS);
+    assert.equal(await (await start(directory, ['fails.yaml'])).exitCode, 69);
+    assert.deepEqual(await entries(), before);
+    assert.equal(await readFile(join(state, 'ca.pem'), 'utf8'), ca);
+  });
+
+  for (const { name, path } of [
+    { name: 'below /proc', path: '/proc/ringwall/state' },
+    { name: 'that is part of /proc', path: '/proc/self' },
+    { name: 'that is a file', path: 'model.yaml' },
+    { name: 'below a file', path: 'model.yaml/state' },
+  ]) {
+    test(`refuses a state directory ${name}, at once`, async () => {
+      const directory = await mkdtemp(join(root, 'state-'));
+      await writeFile(join(directory, 'model.yaml'), MODEL);
+      const run = await start(directory, ['model.yaml', '--stand-ins', '--state', path]);
+      const late = setTimeout(() => run.child.kill('SIGKILL'), 15_000);
+      assert.equal(await run.exitCode, 73);
+      clearTimeout(late);
+      assert.match(
+        run.errors(),
+        /^ringwall: \S+ cannot be used as state directory: [^\n]+; choose another one with --state\n$/,
+      );
+      assert.deepEqual(await readdir(directory), ['model.yaml']);
+    });
+  }
+
+  test('--external lets a service run by itself, and tells it where to call', async t => {
+    const directory = await mkdtemp(join(root, 'external-'));
+    const port = await freePort();
+    await writeFile(join(directory, 'service.cjs'), SERVICE);
+    const model = RUNS.replace('run: { command: node service.cjs, env: { GREETING: hello } }', '');
+    await writeFile(
+      join(directory, 'model.yaml'),
+      model.replace('listen: http 8080', `listen: http ${port}`),
+    );
+    const run = await start(directory, ['model.yaml', '--external']);
+    const ready = await whenReady(run, directory);
+    assert.match(
+      run.output(),
+      /note: front runs by itself and is expected at 127\.0\.0\.1:\d+; what it may call: \.ringwall\/env\/front\.env\n/,
+    );
+    assert.equal((await ask(ready, '/')).status, 502, 'it does not run yet');
+    const variables = join(directory, '.ringwall/env/front.env');
+    const data = await mkdtemp(join(directory, 'data-'));
+    const env = { ...process.env, DATA_DIR: data };
+    const front = spawn(process.execPath, [`--env-file=${variables}`, join(directory, 'service.cjs')], {
+      env,
+    });
+    t.after(() => front.kill('SIGKILL'));
+    await until(async () => (await ask(ready, '/')).status === 200);
+    const { catalog } = JSON.parse((await ask(ready, '/')).body) as { catalog: Seen };
+    assert.notEqual(catalog.env['PORT'], undefined);
+    await stop(run);
+    await assert.rejects(access(variables), { code: 'ENOENT' });
+  });
 
   for (const { name, model, code, says } of [
     { name: 'a model with errors', model: 'system: x\n', code: 64, says: /model\.yaml:1:1/ },
@@ -306,6 +402,24 @@ describe('ringwall up', () => {
         'apiVersion: ringwall.dev/v1\nsystem: x\ntrustDomain: x.test\nservices:\n  a: { data: internal, listen: grpc 1, run: node x }\n',
       code: 64,
       says: /^ringwall: model\.yaml:5:\d+: `a` listens on grpc/,
+    },
+    {
+      name: 'services that nobody starts',
+      model: MODEL,
+      code: 64,
+      says: /^ringwall: 3 of 3 services have no `run:`, [^\n]+\n(?: {2}model\.yaml:\d+:3: (?:front|catalog|db)\n){3}add `run:` to each; or let `ringwall up --stand-ins` [^\n]+ `ringwall up --external` [^\n]+\n$/,
+    },
+    {
+      name: 'programs that are not there',
+      model: RUNS.replaceAll('node service.cjs', 'nod service.cjs'),
+      code: 64,
+      says: /^ringwall: model\.yaml:14:21: `front` cannot be started: there is no program `nod` on the PATH\nmodel\.yaml:17:\d+: `catalog` cannot be started: /,
+    },
+    {
+      name: 'a directory that is not there',
+      model: RUNS.replace('env: {', 'directory: gone, env: {'),
+      code: 64,
+      says: /^ringwall: model\.yaml:14:21: `front` cannot be started: there is no directory `\S+\/gone`\n$/,
     },
   ]) {
     test(`refuses ${name} before it makes a state directory`, async () => {
@@ -322,52 +436,6 @@ describe('ringwall up', () => {
 /** What SERVICE answers. */
 type Seen = { readonly env: Record<string, string>; readonly uid: number };
 
-type Run = {
-  readonly child: ChildProcessWithoutNullStreams;
-  readonly output: () => string;
-  readonly errors: () => string;
-  readonly exitCode: Promise<number | null>;
-};
-
-async function start(
-  directory: string,
-  options: readonly string[],
-  env: Record<string, string> = {},
-): Promise<Run> {
-  const child = spawn(process.execPath, [PROGRAM, 'up', ...options], {
-    cwd: directory,
-    env: { ...process.env, ...env },
-  });
-  const output = collect(child.stdout);
-  const errors = collect(child.stderr);
-  const exitCode = once(child, 'close').then(([code]) => code as number | null);
-  const run = { child, output, errors, exitCode };
-  running.add(run);
-  void exitCode.then(() => running.delete(run));
-  await once(child, 'spawn');
-  return run;
-}
-
-async function stop(run: Run): Promise<void> {
-  run.child.kill('SIGINT');
-  await run.exitCode;
-}
-
-async function whenReady(run: Run, directory: string): Promise<ReadyFile> {
-  let ended = false;
-  void run.exitCode.then(() => (ended = true));
-  await until(
-    async () => ended || (run.output().includes(' is up: ') && (await readReady(directory)) !== undefined),
-  );
-  assert.equal(ended, false, run.errors());
-  return (await readReady(directory)) ?? assert.fail();
-}
-
-async function readReady(directory: string): Promise<ReadyFile | undefined> {
-  const text = await readFile(join(directory, '.ringwall', 'ready.json'), 'utf8').catch(() => undefined);
-  return text === undefined ? undefined : (JSON.parse(text) as ReadyFile);
-}
-
 async function applyModel(name: string, text: string): Promise<void> {
   await promisify(execFile)(process.execPath, [PROGRAM, 'apply', await writeModel(name, text)], {
     cwd: root,
@@ -378,165 +446,3 @@ async function writeModel(name: string, text: string): Promise<string> {
   await writeFile(join(root, name), text);
   return name;
 }
-
-async function ask(
-  ready: ReadyFile,
-  path: string,
-  headers: Record<string, string> = {},
-): Promise<{ status: number; body: string }> {
-  const { hostname, port } = new URL(ready.gateway);
-  const [host] = ready.hosts;
-  const outgoing = request({
-    host: hostname,
-    port,
-    path,
-    servername: host ?? '',
-    headers: { host: host ?? '', ...headers },
-    ca: await readFile(ready.ca, 'utf8'),
-    agent: false,
-    timeout: 10_000,
-  });
-  outgoing.end();
-  const [response] = (await once(outgoing, 'response')) as [IncomingMessage];
-  return { status: response.statusCode ?? 0, body: (await response.toArray()).map(String).join('') };
-}
-
-function collect(stream: NodeJS.ReadableStream): () => string {
-  let text = '';
-  stream.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
-  return () => text;
-}
-
-async function until(condition: () => Promise<boolean>): Promise<void> {
-  const end = performance.now() + UP_WITHIN_MS;
-  while (!(await condition())) {
-    assert.ok(performance.now() < end, 'it did not come to that in time');
-    await sleep(50);
-  }
-}
-
-function everyFewMs(work: () => Promise<void>): { end(): void; readonly ended: Promise<void> } {
-  const stop = new AbortController();
-  const ended = (async () => {
-    while (!stop.signal.aborted) {
-      await work();
-      await sleep(5);
-    }
-  })();
-  return { end: () => stop.abort(), ended };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-// Function declarations are hoisted, constants are not: these are used by hooks and tests only, which run later.
-const HEAD = `apiVersion: ringwall.dev/v1
-system: tiny
-trustDomain: tiny.internal
-`;
-
-const MODEL = `${HEAD}
-users:
-  issuers:
-    - { name: shop, issuer: local, audience: tiny, port: ${issuerPort} }
-edge:
-  listen: https ${edgePort}
-  hosts:
-    shop.tiny.test:
-      - { path: /,        methods: [GET], to: front, clients: [anonymous], limits: [1000/s per client] }
-      - { path: /cart/**, methods: [GET], to: front, clients: [user], scopes: [cart], limits: [100/s per user] }
-services:
-  front:
-    data: internal
-    listen: http 8080
-    calls:
-      catalog: [GET /products, GET /products/*]
-      db: [connect]
-  catalog: { data: internal, listen: http 8080 }
-  db: { data: confidential, listen: tcp 5432 }
-`;
-
-const CHANGED = `${HEAD}
-edge:
-  listen: https ${edgePort}
-  hosts:
-    shop.tiny.test:
-      - { path: /,     methods: [GET], to: front, clients: [anonymous], limits: [1000/s per client] }
-      - { path: /mail, methods: [GET], to: mail,  clients: [anonymous], limits: [1000/s per client] }
-services:
-  front:
-    data: internal
-    listen: http 8080
-    calls:
-      catalog: [GET /products]
-  catalog: { data: internal, listen: http 8080 }
-  mail: { data: internal, listen: http 8080 }
-`;
-
-const RUNS = `${HEAD}
-edge:
-  listen: https ${edgePort}
-  hosts:
-    shop.tiny.test:
-      - { path: /, methods: [GET], to: front, clients: [anonymous], limits: [1000/s per client] }
-services:
-  front:
-    data: internal
-    listen: http 8080
-    run: { command: node service.cjs, env: { GREETING: hello } }
-    calls:
-      catalog: [GET /products]
-  catalog: { data: internal, listen: http 8080, run: node service.cjs }
-`;
-
-const SERVICE = `
-const { createServer, get } = require('http');
-const uid = process.getuid();
-require('fs').writeFileSync(process.env.DATA_DIR + '/uid', String(uid));
-createServer((request, response) => {
-  const answer = more => response.end(JSON.stringify({ env: process.env, uid, ...more }));
-  if (process.env.CATALOG_URL === undefined) return answer({});
-  get(process.env.CATALOG_URL + '/products', incoming => {
-    let text = '';
-    incoming.on('data', chunk => (text += chunk)).on('end', () => answer({ catalog: JSON.parse(text) }));
-  });
-}).listen(process.env.PORT, process.env.HOST);
-`;
-
-const DEAF = `${HEAD}
-edge:
-  listen: https ${edgePort}
-  hosts:
-    shop.tiny.test:
-      - { path: /, methods: [GET], to: deaf, clients: [anonymous], limits: [1000/s per client] }
-services:
-  deaf:
-    data: internal
-    listen: http 8080
-    run:
-      command:
-        - node
-        - -e
-        - >-
-          process.on('SIGTERM', () => {});
-          require('http').createServer((_, response) => response.end()).listen(process.env.PORT, process.env.HOST);
-`;
-
-const FAILS = `${HEAD}
-edge:
-  listen: https ${edgePort}
-  hosts:
-    shop.tiny.test:
-      - { path: /, methods: [GET], to: front, clients: [anonymous], limits: [1000/s per client] }
-services:
-  front:
-    data: internal
-    listen: http 8080
-    run: node -e "throw new Error('no database')"
-`;

@@ -14,10 +14,8 @@ const DEMO_ACCOUNTS = [
 const COST = { N: 2 ** 14, r: 8, p: 5 };
 const KEY_BYTES = 32;
 const SCOPES = 'cart orders';
-/** The one egress of this service is the issuer: Ringwall names its variable after the origin, `_127_0_0_1_4445_URL`. */
-const ISSUER = Object.keys(process.env)
-  .find(name => /^_127_0_0_1_\d+_URL$/.test(name))
-  ?.slice(1, -'_URL'.length);
+/** Where it is, and the credentials of this service there, are in the environment: `RINGWALL_ISSUER_URL` and two more. */
+const ISSUER = 'ringwall-issuer';
 
 const store = openStore(
   'accounts',
@@ -65,11 +63,8 @@ async function signIn(request: Request): Promise<Answer> {
 async function requestToken(name: string, request: Request): Promise<object> {
   const id = process.env['RINGWALL_ISSUER_CLIENT_ID'] ?? '';
   const secret = process.env['RINGWALL_ISSUER_CLIENT_SECRET'] ?? '';
-  if (ISSUER === undefined || id === '' || secret === '') {
-    throw new Error(
-      'the issuer is not told: its URL, RINGWALL_ISSUER_CLIENT_ID and RINGWALL_ISSUER_CLIENT_SECRET',
-    );
-  }
+  if (id === '' || secret === '')
+    throw new Error('RINGWALL_ISSUER_CLIENT_ID and RINGWALL_ISSUER_CLIENT_SECRET are not set');
   tokenPath ??= await discoverTokenPath(ISSUER, request);
   const form = {
     grant_type: 'urn:ringwall:params:oauth:grant-type:local-user',

@@ -12,6 +12,7 @@ const SECURITY = {
     "default-src 'none'",
     "script-src 'self'",
     "style-src 'self'",
+    "img-src 'self'",
     "connect-src 'self'",
     "form-action 'self'",
     "base-uri 'none'",
@@ -25,6 +26,7 @@ const SECURITY = {
 const ASSETS: Readonly<Record<string, Answer>> = {
   'shop.css': asset('shop.css', 'text/css; charset=utf-8'),
   'shop.js': asset('shop.js', 'text/javascript; charset=utf-8'),
+  'shop.svg': asset('shop.svg', 'image/svg+xml'),
 };
 
 runService({
@@ -104,6 +106,7 @@ function page(title: string, content: Html): Answer {
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>${title}</title>
 <link rel="stylesheet" href="/assets/shop.css">
+<link rel="icon" href="/assets/shop.svg">
 <script src="/assets/shop.js" defer></script>
 </head>
 <body>

@@ -9,6 +9,10 @@ import { printRollout, type Rollout } from './rollout.ts';
 
 type Options = { readonly state: string; readonly json?: true };
 
+/** New services are waited for, then the points, then the services that are started anew. */
+const TIMEOUT_MS = 120_000;
+const NOTHING_CHANGED = 'nothing was changed';
+
 /** `ringwall apply FILE`: puts a model in force in the running system. */
 export function applyCommand(io: Io, finish: Finish): Command {
   return new Command('apply')
@@ -24,7 +28,11 @@ Examples:
   ringwall plan old.yaml new.yaml && ringwall apply new.yaml
   ringwall apply new.yaml --state /var/lib/ringwall --json
 
-Exits 0 when every point has the change, 1 when one has not, 64 for a model that does not hold, 66 for a file that
+Services that the model adds are started before anything leads to them, those that it removes end after nothing does. One
+whose command or environment changes is started anew: until it listens, requests to it get 502. When a new service does not
+start, nothing changes.
+
+Exits 0 when every point and every service has the change, 1 when one has not, 64 for a model that does not hold, 66 for a file that
 cannot be read, 69 when nothing runs on the state directory.`,
     )
     .action(async (file: string, options: Options) => finish(await apply(io, file, options)));
@@ -48,10 +56,10 @@ async function apply(io: Io, file: string, options: Options): Promise<ExitCode> 
     return await printRollout(
       io,
       options,
-      { done: 'applied', already: 'nothing to change; in force' },
+      { done: 'applied', already: 'nothing to change; in force', refused: NOTHING_CHANGED },
       async () => {
         try {
-          return await callControl<Rollout>(stateDir, 'POST', '/apply', source);
+          return await callControl<Rollout>(stateDir, 'POST', '/apply', source, { timeoutMs: TIMEOUT_MS });
         } catch (error) {
           throw problemsIn(error) ?? error;
         }
@@ -80,6 +88,6 @@ function problemsIn(error: unknown): RefusedModel | undefined {
 
 function printProblems(io: Io, problems: readonly Problem[], text: string): ExitCode {
   io.err(`${formatProblems(problems, text, { colour: io.colour })}\n`);
-  io.err('nothing was changed\n');
+  io.err(`${NOTHING_CHANGED}\n`);
   return EXIT.usage;
 }

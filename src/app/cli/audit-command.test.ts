@@ -129,9 +129,12 @@ describe('ringwall audit', () => {
     assert.equal(lines.length, 2);
     assert.match(
       lines[0] ?? '',
-      /^ {7}1 {2}\S+ {2}gateway {3}refused {2}404 {2}alice → shop\.boutique\.test {2}GET \/\\u001b\[2J\\u202e\\u009b {2}no-route/,
+      /^ {7}1 {2}\S+ {2}gateway {3}edge {7}refused {2}404 {2}alice → shop\.boutique\.test {2}GET \/\\u001b\[2J\\u202e\\u009b {2}no-route/,
     );
-    assert.match(lines[1] ?? '', / {2}gateway → frontend {2}GET \/item\/3 {2}0\.9 ms {2}00000000-/);
+    assert.match(
+      lines[1] ?? '',
+      / {2}gateway {3}inbound {4}allowed {2}200 {2}gateway → frontend {2}GET \/item\/3 {2}0\.9 ms {2}00000000-/,
+    );
   });
 
   test('tail --json prints an entry a line', async () => {
@@ -314,6 +317,44 @@ test('formatEntry() says what is missing', () => {
     /MISSING {2}records 3 to an unknown one of agent \(ab\): the point's journal/,
   );
   assert.match(formatEntry(io, { kind: 'damaged', index: 7 }), /audit verify/);
+});
+
+test('formatEntry() shows each direction, and a connection without a request', () => {
+  const io: Io = { out: () => {}, err: () => {}, cwd: '/', env: {}, colour: false };
+  const line = (changes: Partial<TransactionRecord>) =>
+    formatEntry(io, {
+      kind: 'record',
+      index: 7,
+      id: `agent/${EPOCH}/8`,
+      point: 'agent',
+      record: record(8, changes),
+    });
+  const at = (['edge', 'inbound', 'outbound', 'egress', 'operation'] as const).map(direction => {
+    const shown = line({ direction });
+    assert.match(shown, new RegExp(` {2}agent {5}${direction} +allowed {2}200 {2}`));
+    return shown.indexOf('allowed');
+  });
+  assert.equal(new Set(at).size, 1, 'the columns stand below each other');
+
+  const ended = line({
+    requestId: '',
+    direction: 'inbound',
+    client: { kind: 'unknown', id: '', address: '192.0.2.7' },
+    user: '',
+    callee: '',
+    host: 'payment',
+    method: '',
+    path: '',
+    decision: 'refused',
+    reason: 'peer-unverified',
+    detail: 'the certificate has expired',
+    status: 0,
+    durationUs: 2_100,
+  });
+  assert.match(
+    ended,
+    /refused {2}--- {2}unknown 192\.0\.2\.7 → payment {2}no request {2}peer-unverified: the certificate has expired {2}2\.1 ms\n$/,
+  );
 });
 
 test('localTime() names the moment in local time with its offset', () => {

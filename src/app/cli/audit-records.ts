@@ -80,6 +80,7 @@ Examples:
   ringwall audit search --identity alice --since 15m
   ringwall audit search --service payment --decision refused
   ringwall audit search --decision gap         records that are known to be missing
+  ringwall audit search --identity operator    what operators had done
 
 Exits 0 also when nothing is found.`,
     )

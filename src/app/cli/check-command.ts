@@ -1,14 +1,8 @@
 import { resolve } from 'node:path';
 import { Command } from 'commander';
-import {
-  byPlace,
-  formatProblems,
-  problemsToJson,
-  type Model,
-  type ParsedModel,
-  type Problem,
-} from '#domain/model';
+import { byPlace, formatProblems, problemsToJson, type ParsedModel, type Problem } from '#domain/model';
 import { ModelFileError, readModel } from '#service/model-file';
+import { countModel, formatCounts, plural } from './count-model.ts';
 import type { Finish } from './finish.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 
@@ -50,7 +44,7 @@ async function checkAsText(io: Io, file: string): Promise<ExitCode> {
 async function checkAsJson(io: Io, file: string): Promise<ExitCode> {
   try {
     const { parsed } = await readModel(resolve(io.cwd, file), file);
-    const facts = parsed.kind === 'model' ? { system: parsed.model.system, ...count(parsed.model) } : {};
+    const facts = parsed.kind === 'model' ? { system: parsed.model.system, ...countModel(parsed.model) } : {};
     print(io, { file, ok: parsed.kind === 'model', ...facts, problems: problemsToJson(problemsOf(parsed)) });
     return exitCodeOf(parsed);
   } catch (error) {
@@ -76,18 +70,5 @@ function problemsOf(parsed: ParsedModel): readonly Problem[] {
 function summarise(file: string, parsed: ParsedModel): string {
   const warnings = parsed.warnings.length === 0 ? '' : `, ${plural(parsed.warnings.length, 'warning')}`;
   if (parsed.kind === 'invalid') return `${file}: ${plural(parsed.problems.length, 'error')}${warnings}`;
-  const { services, calls, routes } = count(parsed.model);
-  const counted = [plural(services, 'service'), plural(calls, 'call'), plural(routes, 'route')].join(', ');
-  return `${parsed.model.system}: ${counted}: ok${warnings}`;
-}
-
-function count({ services, edge }: Model): { services: number; calls: number; routes: number } {
-  let calls = 0;
-  for (const service of services.values()) for (const callee of service.calls) calls += callee.calls.length;
-  const routes = edge.hosts.reduce((sum, host) => sum + host.routes.length, 0);
-  return { services: services.size, calls, routes };
-}
-
-function plural(amount: number, noun: string): string {
-  return `${amount} ${noun}${amount === 1 ? '' : 's'}`;
+  return `${parsed.model.system}: ${formatCounts(countModel(parsed.model))}: ok${warnings}`;
 }

@@ -20,8 +20,8 @@ export function explainCommand(io: Io, finish: Finish): Command {
   return new Command('explain')
     .description('say whether a call is allowed, by which line of the model, and what came nearest')
     .argument('[caller]', 'a service, or `outside`')
-    .argument('[callee]', 'a service; from outside a host as well')
-    .argument('[method]', 'GET, POST, …; `connect` for a TCP service')
+    .argument('[callee]', 'a service, or a URL outside; from outside a host as well')
+    .argument('[method]', 'GET, POST, …; `connect` for a TCP service; not needed with a URL')
     .argument('[path]', 'path of the request', '/')
     .option('--model <file>', 'the model to ask', 'ringwall.yaml')
     .option('--request <id>', 'explain a request that was made, by its x-request-id')
@@ -33,6 +33,7 @@ export function explainCommand(io: Io, finish: Finish): Command {
 Examples:
   ringwall explain frontend catalog GET /products/7
   ringwall explain outside shop.localhost POST /login
+  ringwall explain payment https://bank.example
   ringwall explain catalog payment POST /charges --model ringwall.yaml
   ringwall explain --request 1b4e28ba-2fa1-4d2b-883f-0016d3cca427
 
@@ -40,7 +41,8 @@ Exits 0 when the call is allowed, 1 when it is refused, 64 for a name that the m
 when there is no record of it.`,
     )
     .action(async (...given: [string?, string?, string?, string?, Options?]) => {
-      const [caller, callee, method, path = '/', options] = given;
+      const [caller, callee, verb, path = '/', options] = given;
+      const method = verb ?? (callee?.includes('://') === true ? 'GET' : undefined);
       if (options?.request !== undefined) {
         const { json, request, state } = options;
         return finish(await explainRequest(io, request, { state, json: json === true }));

@@ -11,7 +11,7 @@ const DECISION_COLOURS: Readonly<Record<RecordView['record']['decision'], Colour
   failed: 'yellow',
 };
 
-/** One entry of the ledger as one line: index, time, point, decision, status, who calls whom, and what. */
+/** One entry of the ledger as one line: index, time, point, direction, decision, status, who calls whom, and what. */
 export function formatEntry(io: Io, entry: EntryView): string {
   const index = paint(io, 'dim', String(entry.index).padStart(8));
   switch (entry.kind) {
@@ -43,20 +43,27 @@ export function formatGap({ gap }: Pick<GapView, 'gap'>): string {
 }
 
 function formatRecord(io: Io, { point, record }: RecordView): string {
-  const { caller, callee, client, decision, detail, direction, host, method, path, reason, status } = record;
-  const who = lastPart(direction === 'edge' ? client.id : caller) || `${client.kind} ${client.address}`;
+  const { caller, callee, client, decision, detail, direction, host, method, path, reason, status, user } =
+    record;
+  const isOperation = direction === 'operation';
+  const who =
+    lastPart(direction === 'edge' || isOperation ? client.id : caller) || `${client.kind} ${client.address}`;
+  const whom = lastPart(callee) || (isOperation ? lastPart(user) || 'control' : host || '?');
+  // A connection that ended before there was a request has a record too.
+  const what = method === '' && path === '' ? 'no request' : `${method} ${path}`.trimEnd();
   const answer = status === 0 ? '---' : String(status);
   const why = [reason, detail].filter(text => text !== '').map(showText);
   return [
     localTime(record.timeMs),
     showText(point).padEnd(8),
+    direction.padEnd(9),
     paint(io, DECISION_COLOURS[decision], decision.padEnd(7)),
     answer,
-    `${showText(who)} → ${showText(lastPart(callee) || host || '?')}`,
-    showText(`${method} ${path}`),
+    `${showText(who)} → ${showText(whom)}`,
+    showText(what),
     ...(why.length === 0 ? [] : [paint(io, 'yellow', why.join(': '))]),
     paint(io, 'dim', `${(record.durationUs / 1000).toFixed(1)} ms`),
-    paint(io, 'dim', showText(record.requestId)),
+    ...(record.requestId === '' ? [] : [paint(io, 'dim', showText(record.requestId))]),
   ].join('  ');
 }
 

@@ -78,7 +78,7 @@ test('import compose writes the file, with the variables of .env', async () => {
     'shop',
   ]);
   assert.deepEqual([code, out], [EXIT.ok, '']);
-  assert.match(err, /wrote ringwall\.yaml: 2 services, 1 call, 1 route/);
+  assert.match(err, /wrote ringwall\.yaml: 2 services, 5 calls, 1 route/);
   assert.match(await readFile(join(cwd, 'ringwall.yaml'), 'utf8'), /api: \[GET/);
 });
 

@@ -7,6 +7,8 @@ import {
   type ImportOptions,
   type SourceText,
 } from '#domain/import';
+import { parseModel } from '#domain/model';
+import { countModel, formatCounts, plural } from './count-model.ts';
 import type { Finish } from './finish.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 import { folderName, readDotenv, readManifests, readStdin } from './read-manifests.ts';
@@ -127,22 +129,21 @@ async function writeModel(io: Io, file: string, text: string, force: boolean): P
 
 function summarise(
   io: Io,
-  { draft }: Extract<Imported, { kind: 'imported' }>,
+  { draft, text }: Extract<Imported, { kind: 'imported' }>,
   output: string | undefined,
 ): void {
-  const calls = draft.services.reduce((sum, service) => sum + service.calls.length, 0);
-  const routes = draft.hosts.reduce((sum, host) => sum + host.routes.length, 0);
-  const counts = [
-    counted(draft.services.length, 'service'),
-    counted(calls, 'call'),
-    counted(routes, 'route'),
-  ].join(', ');
-  io.err(`${output === undefined ? 'imported' : `wrote ${output}`}: ${counts}\n`);
-  if (draft.notes.length === 0) return;
-  io.err('not told by the manifests, or not in the model:\n');
+  const parsed = parseModel({ file: output ?? '', directory: io.cwd, text });
+  // INVARIANT: what is written holds.
+  if (parsed.kind === 'invalid') throw new TypeError('the imported model does not hold');
+  io.err(
+    `${output === undefined ? 'imported' : `wrote ${output}`}: ${formatCounts(countModel(parsed.model))}\n`,
+  );
+  if (draft.notes.length > 0) io.err('not told by the manifests, or not in the model:\n');
   for (const { message, at } of draft.notes) {
     io.err(`  ${message}${at === undefined ? '' : ` (${at.file}:${at.line})`}\n`);
   }
+  if (output !== undefined)
+    io.err(`next: ringwall check ${output}\n      ringwall up ${output} --stand-ins\n`);
 }
 
 function jsonOf({ text, draft, problems }: Extract<Imported, { kind: 'imported' }>): object {
@@ -162,9 +163,5 @@ function jsonOf({ text, draft, problems }: Extract<Imported, { kind: 'imported' 
 }
 
 function describe(paths: readonly string[], files: number): string {
-  return `${paths.map(path => (path === '-' ? 'standard input' : quote(path))).join(', ')} (${counted(files, 'file')})`;
-}
-
-function counted(count: number, noun: string): string {
-  return `${count} ${noun}${count === 1 ? '' : 's'}`;
+  return `${paths.map(path => (path === '-' ? 'standard input' : quote(path))).join(', ')} (${plural(files, 'file')})`;
 }

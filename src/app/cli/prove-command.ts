@@ -11,6 +11,7 @@ import {
   encodeProof,
   openRunningSystem,
   ProveError,
+  readStanding,
   runProof,
   saveProof,
   type Grounds,
@@ -18,6 +19,7 @@ import {
 import type { Finish } from './finish.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 import { paint, type Colour } from './paint.ts';
+import { proveProgress } from './prove-progress.ts';
 
 type Options = {
   readonly state: string;
@@ -29,7 +31,6 @@ type Options = {
 };
 
 const DEFAULT_STATE = '.ringwall';
-const PROGRESS_EVERY_MS = 100;
 
 /** `ringwall prove`: attacks the running system, ring by ring, and shows which protections really held. */
 export function proveCommand(io: Io, finish: Finish): Command {
@@ -51,7 +52,8 @@ Examples:
   ringwall prove --list
 
 Attacks only what \`ringwall up\` runs on the state directory. Before each attack the legitimate request on the same way
-must pass. Every proof is kept in the state directory, under proofs/.
+must pass. Every proof is kept in the state directory, under proofs/. The matrix holds what the last 24 hours showed of this
+model: a run on one ring, service or attack renews its own part of it. The exit code is that of this run alone.
 Exits 0 when everything held, 1 when an attack got through, 2 when something could not be checked, 64 on wrong usage.`,
     )
     .action(async (options: Options) => finish(await prove(io, options)));
@@ -67,14 +69,17 @@ async function prove(io: Io, options: Options): Promise<ExitCode> {
       io.err(`ringwall: ${unknown}\n`);
       return EXIT.usage;
     }
+    // What goes to a program goes there alone.
+    const progress = options.json === '-' ? undefined : proveProgress(io);
     const proof = await runProof({
       grounds,
       wants: wantedBy(options),
+      standing: await readStanding(stateDir),
       nowMs: () => Date.now(),
       stateOption: options.state === DEFAULT_STATE ? '' : ` --state ${options.state}`,
-      onProgress: progressOn(io),
+      ...(progress !== undefined && { onProgress: progress.report }),
     });
-    clearProgress(io);
+    progress?.end();
     return await report(io, options, stateDir, proof);
   } catch (error) {
     if (!(error instanceof ControlError) && !(error instanceof ProveError)) throw error;
@@ -111,16 +116,13 @@ function wantedBy({ ring, service, only }: Options): (shot: Shot) => boolean {
     (only === undefined || shot.id === only || shot.attack.id === only);
 }
 
-/** What is concluded from all other attacks has none of its own in the catalogue. */
-const CONCLUDED = 'audit/attacks-recorded';
-
 /** A name that neither the model nor the catalogue has. That a good name finds no target is no mistake. */
 function unknownName({ only, service }: Options, { model }: Grounds): string | undefined {
   if (service !== undefined && !model.services.has(service)) {
     return `the model has no service ${quote(service)}; it has ${[...model.services.keys()].join(', ')}`;
   }
   const kind = only?.split('@')[0];
-  if (kind === undefined || kind === CONCLUDED || CATALOGUE.some(({ id }) => id === kind)) return undefined;
+  if (kind === undefined || CATALOGUE.some(({ id }) => id === kind)) return undefined;
   return `there is no attack ${quote(kind)}; \`ringwall prove --list\` shows all`;
 }
 
@@ -166,20 +168,4 @@ const COLOURS = {
 
 function painter(io: Io): Paint {
   return (text, state) => paint(io, COLOURS[state], text);
-}
-
-/** On a terminal only: one line that is written over. */
-function progressOn(io: Io): (done: number, all: number, phase: string) => void {
-  if (!io.colour) return () => {};
-  let shownMs = 0;
-  return (done, all, phase) => {
-    const nowMs = performance.now();
-    if (nowMs - shownMs < PROGRESS_EVERY_MS && done < all) return;
-    shownMs = nowMs;
-    io.err(`\r\u001b[K${done}/${all} ${phase}`);
-  };
-}
-
-function clearProgress(io: Io): void {
-  if (io.colour) io.err('\r\u001b[K');
 }

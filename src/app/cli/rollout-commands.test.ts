@@ -106,6 +106,32 @@ test('apply sends the model with its folder', async t => {
   assert.deepEqual(JSON.parse(calls[0]?.body ?? ''), { file: 'ringwall.yaml', directory, text: MODEL });
 });
 
+test('apply says which services it started and ended, and exits 1 for one that is not as it should be', async t => {
+  const services = { started: ['mail'], restarted: ['front', 'api'], ended: [], faults: [] };
+  const { body, status } = done(true, 'applied');
+  const well = await fakeControl(t, { status, body: { ...(body as object), services } });
+  await writeFile(join(well.directory, 'ringwall.yaml'), MODEL);
+  const { code, out } = await well.run(applyCommand);
+  assert.deepEqual(
+    [code, out],
+    [0, 'applied at 1 point in 11 ms\n  started: mail\n  started anew: front, api\n'],
+  );
+
+  const faulty = { ...services, faults: ['`front` exited with code 1'] };
+  const ill = await fakeControl(t, { status, body: { ...(body as object), services: faulty } });
+  await writeFile(join(ill.directory, 'ringwall.yaml'), MODEL);
+  const outcome = await ill.run(applyCommand);
+  assert.equal(outcome.code, 1);
+  assert.match(outcome.out, /\n {2}`front` exited with code 1\n$/);
+});
+
+test('apply says that nothing was changed when a new service does not start', async t => {
+  const { directory, run } = await fakeControl(t, problem(500, 'failed', '`mail` exited with code 1'));
+  await writeFile(join(directory, 'ringwall.yaml'), MODEL);
+  const { code, err } = await run(applyCommand);
+  assert.deepEqual([code, err], [1, 'ringwall: `mail` exited with code 1\nnothing was changed\n']);
+});
+
 test('apply of a model that does not hold prints its problems, asks nobody and exits 64', async t => {
   const { calls, directory, run } = await fakeControl(t, done(true));
   await writeFile(join(directory, 'bad.yaml'), MODEL.replace('to: web', 'to: wbe'));
@@ -155,6 +181,7 @@ const point: PointStatus = {
   wantedVersion: 7,
   lagMs: 0,
   rejected: '',
+  unknownVersion: null,
   certificateNotAfterMs: Date.now() + 3_000_000,
   recordsBehind: 3,
   journalHealthy: true,
@@ -168,6 +195,7 @@ const status = (...points: PointStatus[]): Answer => {
     version: 7,
     model: 'sha256:0',
     revoked: ['payment'],
+    adopted: [],
     points,
   };
   return { status: 200, body };
@@ -200,4 +228,14 @@ test('status shows who is away, behind, rejects or cannot write, and exits 1', a
   assert.match(out, /agent +gateway +no/);
   assert.match(out, /gateway rejects version 7: `port\\u001b taken`/);
   assert.match(out, /gateway cannot write its records to disk/);
+});
+
+test('status shows what a restored control had lost, and exits 1 while a point has not shown it', async t => {
+  const { body } = status({ ...point, unknownVersion: 9 });
+  const adopted = [{ service: 'payment', point: 'agent' }];
+  const { run } = await fakeControl(t, { status: 200, body: { ...(body as ControlStatus), adopted } });
+  const { code, out } = await run(statusCommand);
+  assert.equal(code, 1);
+  assert.match(out, /gateway holds version 9, which this control does not know/);
+  assert.match(out, /payment was cut off by a change that this control has lost; agent had it/);
 });

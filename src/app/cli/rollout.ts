@@ -1,6 +1,6 @@
 import { quote } from '#base/error';
 import { ControlError } from '#service/control-client';
-import type { PointTiming, RolloutOutcome } from '#service/control';
+import type { PointTiming, RolloutOutcome, ServiceChanges } from '#service/control';
 import { reportControlFailure } from './control-failure.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 import { paint } from './paint.ts';
@@ -13,11 +13,12 @@ export type Rollout = Extract<RolloutOutcome, { kind: 'done' }>;
  *
  * @param words.done what is true at the points that have it: `payment cut off`
  * @param words.already what is said when it was so already
+ * @param words.refused what is said after control's reason not to
  */
 export async function printRollout(
   io: Io,
   options: { readonly json?: true },
-  words: { readonly done: string; readonly already: string },
+  words: { readonly done: string; readonly already: string; readonly refused?: string },
   change: () => Promise<Rollout>,
 ): Promise<ExitCode> {
   let rollout: Rollout;
@@ -25,7 +26,9 @@ export async function printRollout(
     rollout = await change();
   } catch (error) {
     if (!(error instanceof ControlError)) throw error;
-    return reportControlFailure(io, error);
+    const code = reportControlFailure(io, error);
+    if (error.code === 'refused' && words.refused !== undefined) io.err(`${words.refused}\n`);
+    return code;
   }
   const missing = rollout.points.filter(({ state }) => state !== 'applied');
   const reached = rollout.points.length - missing.length;
@@ -36,8 +39,21 @@ export async function printRollout(
     const where = missing.length === 0 ? points(reached) : `${reached} of ${points(rollout.points.length)}`;
     io.out(`${what} at ${where} in ${lastPointMs(rollout)} ms\n`);
     for (const point of missing) io.out(`  ${paint(io, 'yellow', point.point)} ${describe(point)}\n`);
+    if (rollout.services !== undefined) printServices(io, rollout.services);
   }
-  return missing.length === 0 ? EXIT.ok : EXIT.negative;
+  const isWhole = missing.length === 0 && (rollout.services?.faults.length ?? 0) === 0;
+  return isWhole ? EXIT.ok : EXIT.negative;
+}
+
+function printServices(io: Io, { ended, faults, restarted, started }: ServiceChanges): void {
+  for (const [what, names] of [
+    ['started', started],
+    ['started anew', restarted],
+    ['ended', ended],
+  ] as const) {
+    if (names.length > 0) io.out(`  ${what}: ${names.join(', ')}\n`);
+  }
+  for (const fault of faults) io.out(`  ${paint(io, 'red', fault)}\n`);
 }
 
 function points(count: number): string {

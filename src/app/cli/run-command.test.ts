@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -147,17 +147,27 @@ for (const version of ['16.20.2', '20.20.2', '23.11.0']) {
   });
 }
 
-test('bin/ringwall says in one line what to do when there is no runtime', async () => {
-  await cp(join(PROGRAM, '..'), join(directory, 'package', 'bin'), { recursive: true });
-  const program = join(directory, 'package', 'bin', 'ringwall');
-  await assert.rejects(
-    promisify(execFile)(process.execPath, ['--require', await pretend('20.20.2'), program]),
-    {
-      code: 1,
-      stderr: /^ringwall: needs Node 24 or later, this is 20\.20\.2; run `npm ci` in .*\n$/,
-    },
-  );
-});
+for (const { where, folder, says } of [
+  { where: 'a clone', folder: 'src', says: 'run `npm ci` in .*' },
+  { where: 'a package', folder: 'dist', says: 'install a newer Node, .*`npm install node@24`' },
+]) {
+  test(`bin/ringwall says in one line what to do when ${where} has no runtime`, async () => {
+    const home = join(directory, where.replace(' ', '-'));
+    await cp(join(PROGRAM, '..'), join(home, 'bin'), { recursive: true });
+    await mkdir(join(home, folder));
+    await assert.rejects(
+      promisify(execFile)(process.execPath, [
+        '--require',
+        await pretend('20.20.2'),
+        join(home, 'bin/ringwall'),
+      ]),
+      {
+        code: 1,
+        stderr: new RegExp(`^ringwall: needs Node 24 or later, this is 20\\.20\\.2; ${says}\n$`),
+      },
+    );
+  });
+}
 
 async function run(argv: string[]): Promise<{ code: number; out: string; err: string }> {
   let out = '';

@@ -44,15 +44,17 @@ the state directory.`,
 }
 
 function exitCodeOf({ points }: ControlStatus): ExitCode {
-  return points.every(point => point.connected && point.appliedVersion === point.wantedVersion)
-    ? EXIT.ok
-    : EXIT.negative;
+  return points.every(isWell) ? EXIT.ok : EXIT.negative;
+}
+
+function isWell({ appliedVersion, connected, unknownVersion, wantedVersion }: PointStatus): boolean {
+  return connected && appliedVersion === wantedVersion && unknownVersion === null;
 }
 
 const HEADINGS = ['POINT', 'KIND', 'CONNECTED', 'VERSION', 'LAG', 'CERTIFICATES', 'RECORDS BEHIND'];
 
 function formatStatus(io: Io, status: ControlStatus, nowMs: number): string {
-  const { points, revoked, system, trustDomain, version } = status;
+  const { adopted, points, revoked, system, trustDomain, version } = status;
   if (system === null) return 'control runs; no model is applied yet\n';
   const rows = [HEADINGS, ...points.map(point => rowOf(point, nowMs))];
   const widths = HEADINGS.map((_, column) => Math.max(...rows.map(row => row[column]?.length ?? 0)));
@@ -63,16 +65,28 @@ function formatStatus(io: Io, status: ControlStatus, nowMs: number): string {
       .trimEnd();
     const point = points[i - 1];
     if (point === undefined) return paint(io, 'dim', line);
-    return point.connected && point.appliedVersion === point.wantedVersion ? line : paint(io, 'yellow', line);
+    return isWell(point) ? line : paint(io, 'yellow', line);
   });
   const faults = points
     .filter(({ rejected }) => rejected !== '')
     .map(point => `${point.name} rejects version ${point.wantedVersion}: ${quote(point.rejected)}`);
+  const unknown = points
+    .filter(({ unknownVersion }) => unknownVersion !== null)
+    .map(
+      ({ name, unknownVersion }) =>
+        `${name} holds version ${unknownVersion}, which this control does not know; it gets no other before it has shown it`,
+    );
   const unhealthy = points
     .filter(({ journalHealthy }) => !journalHealthy)
     .map(({ name }) => `${name} cannot write its records to disk`);
   const cutOff = revoked.length === 0 ? [] : [`cut off: ${revoked.join(', ')}`];
-  const notes = [...faults, ...unhealthy, ...cutOff].map(note => `${paint(io, 'red', note)}\n`);
+  const regained = adopted.map(
+    ({ point, service }) =>
+      `${service} was cut off by a change that this control has lost; ${point} had it: \`ringwall restore ${service}\` takes it back`,
+  );
+  const notes = [...faults, ...unknown, ...unhealthy, ...cutOff, ...regained].map(
+    note => `${paint(io, 'red', note)}\n`,
+  );
   return `${system} (${trustDomain}), version ${version}\n\n${table.join('\n')}\n${notes.length === 0 ? '' : `\n${notes.join('')}`}`;
 }
 

@@ -1,8 +1,7 @@
 import { dirname, resolve } from 'node:path';
-import { Command, InvalidArgumentError } from 'commander';
+import { Command, InvalidArgumentError, Option } from 'commander';
 import { runUp } from '#app/up';
 import { assertNever, type CodedError } from '#base/error';
-import type { Model } from '#domain/model';
 import type { Finish } from './finish.ts';
 import { EXIT, type ExitCode, type Io } from './io.ts';
 import { loadModel } from './load-model.ts';
@@ -10,6 +9,7 @@ import { loadModel } from './load-model.ts';
 type Options = {
   readonly state: string;
   readonly standIns?: true;
+  readonly external?: true;
   readonly port?: number;
   readonly network: boolean;
   readonly json?: true;
@@ -24,6 +24,12 @@ export function upCommand(io: Io, finish: Finish): Command {
     .argument('[file]', 'the model', 'ringwall.yaml')
     .option('--state <dir>', 'where keys, ledger and logs are kept', DEFAULT_STATE)
     .option('--stand-ins', 'play services that have no `run:`, and issuers that stand elsewhere')
+    .addOption(
+      new Option(
+        '--external',
+        'expect services that have no `run:` to run by themselves, on 127.0.0.1 at the port of their `listen`',
+      ).conflicts('standIns'),
+    )
     .option('--port <number>', 'port of the gateway, instead of the one in the model', parsePort)
     .option('--no-network', 'leave services in the network of the machine')
     .option('--json', 'print where everything is as one line of JSON; progress goes to the standard error')
@@ -34,10 +40,13 @@ Examples:
   ringwall up
   ringwall up examples/boutique/ringwall.yaml
   ringwall up imported.yaml --stand-ins --state /tmp/rehearsal
+  ringwall up ringwall.yaml --external
 
 On Linux as root each service gets a network namespace of its own, with rules compiled from the model.
 Ends with Ctrl-C; nothing stays but the state directory.
-Exits 64 for a model that does not hold, 69 when a part does not become ready, 73 for a port or directory in use.`,
+Services without \`run:\` need one of --stand-ins and --external. With --external, the addresses of what such a service may
+call are in env/SERVICE.env of the state directory.
+Exits 64 for a model that does not hold or names a program that is not there, 69 when a part does not become ready, 73 for a port or directory in use.`,
     )
     .action(async (file: string, options: Options) => finish(await up(io, file, options)));
 }
@@ -45,18 +54,13 @@ Exits 64 for a model that does not hold, 69 when a part does not become ready, 7
 async function up(io: Io, file: string, options: Options): Promise<ExitCode> {
   const loaded = await loadModel(io, file);
   if (loaded.kind === 'failed') return loaded.code;
-  const refused = refuseGrpc(loaded.model);
-  if (refused !== undefined) {
-    io.err(`ringwall: ${refused}\n`);
-    return EXIT.usage;
-  }
   const json = options.json === true;
   const outcome = await runUp({
     source: { file, directory: dirname(resolve(io.cwd, file)), text: loaded.text },
     model: loaded.model,
     stateDirectory: resolve(io.cwd, options.state),
     stateOption: options.state === DEFAULT_STATE ? undefined : options.state,
-    standIns: options.standIns === true,
+    withoutRun: options.standIns === true ? 'played' : options.external === true ? 'external' : 'refused',
     edgePort: options.port,
     sharedNetworkBecause: options.network ? undefined : 'switched off by --no-network',
     environment: io.env,
@@ -79,16 +83,6 @@ async function up(io: Io, file: string, options: Options): Promise<ExitCode> {
   }
 }
 
-/** Carrying HTTP/2 is still to come; a stand-in speaks HTTP/1.1 whatever the model says. */
-function refuseGrpc(model: Model): string | undefined {
-  const service = [...model.services.values()].find(
-    ({ protocol, run }) => protocol === 'grpc' && run !== undefined,
-  );
-  if (service === undefined) return undefined;
-  const { name, at } = service;
-  return `${at.file}:${at.line}:${at.column}: \`${name}\` listens on grpc, which only stand-ins can play so far; remove its \`run:\` and use --stand-ins`;
-}
-
 /** By code, not by class: the faults of every part come through here. */
 const EXIT_BY_CODE: Readonly<Record<string, ExitCode>> = {
   'port-taken': EXIT.cannotCreate,
@@ -104,6 +98,8 @@ const EXIT_BY_CODE: Readonly<Record<string, ExitCode>> = {
   rejected: EXIT.unavailable,
   silent: EXIT.unavailable,
   'other-trust-domain': EXIT.usage,
+  'no-run': EXIT.usage,
+  'no-program': EXIT.usage,
 };
 
 function exitCodeOf({ code }: CodedError): ExitCode {

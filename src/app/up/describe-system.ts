@@ -1,6 +1,7 @@
-import { relative } from 'node:path';
+import { dirname, relative } from 'node:path';
 import type { Model } from '#domain/model';
 import { examplePath } from '#domain/path';
+import { externalVariablesPath } from './external-variables.ts';
 import type { ReadyFile } from './ready-file.ts';
 
 /** What is up, and what to do with it next. */
@@ -18,9 +19,9 @@ export function describeSystem(
     ...describeAddresses(model, ready),
     ...(ready.issuer === null
       ? []
-      : [line('issuer', ready.issuer), line('token', `npx ringwall token --user alice${option}`)]),
-    line('prove', `npx ringwall prove${option}`),
-    line('status', `npx ringwall status${option}`),
+      : [line('issuer', ready.issuer), line('token', `ringwall token --user alice${option}`)]),
+    line('prove', `ringwall prove${option}`),
+    line('status', `ringwall status${option}`),
     line('logs', nearPath(ready.ca.replace(/ca\.pem$/, 'logs'))),
     line('end', 'Ctrl-C'),
     ...describeGaps(model, ready),
@@ -58,7 +59,7 @@ function exampleRequest(model: Model): { readonly host: string; readonly path: s
 }
 
 /** What is not as the model would have it; silence would look like protection. */
-function describeGaps(model: Model, { network, services }: ReadyFile): string[] {
+function describeGaps(model: Model, { ca, network, services }: ReadyFile): string[] {
   const played = Object.values(services).filter(({ standIn }) => standIn).length;
   const absent = [...model.services.keys()].filter(name => services[name]?.pid === undefined);
   const gaps = [
@@ -66,7 +67,8 @@ function describeGaps(model: Model, { network, services }: ReadyFile): string[] 
     ...(played === 0 ? [] : [`${played} of ${model.services.size} services are played by stand-ins`]),
     ...absent.map(name => {
       const { host = '', port = 0 } = services[name]?.app ?? {};
-      return `${name} has no \`run:\` and is not started; it is expected at ${host}:${port} (--stand-ins plays it)`;
+      const variables = nearPath(externalVariablesPath(dirname(ca), name));
+      return `${name} runs by itself and is expected at ${host}:${port}; what it may call: ${variables}`;
     }),
   ];
   return gaps.length === 0 ? [] : ['', ...gaps.map(gap => `  note: ${gap}`)];

@@ -76,7 +76,8 @@ export async function whenApplied(control: Control, name: string, timeoutMs: num
   const end = performance.now() + timeoutMs;
   for (;;) {
     const status = control.status().points.find(point => point.name === name);
-    if (status?.connected === true && status.appliedVersion >= status.wantedVersion) return;
+    const isKnown = status?.connected === true && status.unknownVersion === null;
+    if (isKnown && status.appliedVersion >= status.wantedVersion) return;
     if (status !== undefined && status.rejected !== '') {
       throw new PointsError('rejected', `the ${name} cannot apply the model: ${status.rejected}`);
     }

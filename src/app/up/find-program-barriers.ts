@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { findBarriers } from '#service/network';
+import { findProgram } from './find-program.ts';
 
 /** What keeps a user without any rights of its own from running `command` in `directory`, outermost first. */
 export async function findProgramBarriers(options: {
@@ -16,16 +16,9 @@ export async function findProgramBarriers(options: {
     directory,
     // The state directory itself is given another face; what is above it is not.
     dirname(stateDirectory),
-    program.includes('/') ? resolve(directory, program) : findProgram(program, path),
+    findProgram(program, { directory, path }),
     ...words.map(word => resolve(directory, word)),
   ];
   const found = await Promise.all(files.map(async file => (file === undefined ? [] : findBarriers(file))));
   return [...new Set(found.flat())].sort((a, b) => a.length - b.length);
-}
-
-function findProgram(name: string, path: string): string | undefined {
-  return path
-    .split(':')
-    .map(folder => join(folder, name))
-    .find(file => existsSync(file));
 }

@@ -2,8 +2,10 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { encodeBase64Url } from '#base/bytes';
 import type { Clock } from '#base/clock';
+import { hasCode, quote } from '#base/error';
 import type { Log } from '#base/log';
 import { closed, compileSchema, Type } from '#base/schema';
+import type { ServicePlacement } from '#domain/compile';
 import type { Issuer, Model, Service } from '#domain/model';
 import type { TokenSource } from '#service/control';
 import {
@@ -15,6 +17,7 @@ import {
 } from '#service/issuer';
 import type { PortBook } from '#service/network';
 import type { Sealer } from '#service/sealed';
+import { UpError } from './up-error.ts';
 
 export type LocalIssuersOptions = {
   readonly stateDirectory: string;
@@ -26,9 +29,12 @@ export type LocalIssuersOptions = {
   readonly log: Log;
 };
 
-type Playing = { readonly issuer: Issuer; readonly clients: readonly IssuerClient[]; server: LocalIssuer };
+type Playing = {
+  readonly issuer: Issuer;
+  clients: readonly IssuerClient[];
+  readonly server: LocalIssuer;
+};
 
-const DEFAULT_PORT = 4445;
 const SEALED_NAME = 'issuer signing key';
 const signingKey = compileSchema(
   'issuer signing key',
@@ -58,28 +64,43 @@ export class LocalIssuers {
     return new LocalIssuers(options, await openSigningKey(options));
   }
 
-  /** Starts what `model` needs; an issuer whose clients change starts anew on its port. */
+  /**
+   * Starts what `model` needs beside what plays already, which stays as it is but for new clients.
+   *
+   * @throws {UpError} `port-taken`
+   */
   async start(model: Model): Promise<void> {
     for (const issuer of model.issuers.filter(each => this.isPlayed(each))) {
-      const playing = this.#playing.get(issuer.name);
-      const port = playing?.server.port ?? (await this.#portOf(issuer));
-      const clients = clientsOf(model, `http://127.0.0.1:${port}`).map(name => this.#clientOf(name));
-      if (
-        playing !== undefined &&
-        isSame(playing.clients, clients) &&
-        playing.issuer.audience === issuer.audience
-      )
+      const playing = this.#playing.get(keyOf(issuer));
+      if (playing === undefined) {
+        this.#playing.set(keyOf(issuer), await this.#play(issuer, model));
         continue;
-      await playing?.server.close();
-      const server = await startIssuer({
-        port,
-        audience: issuer.audience,
-        clients,
-        signingKeys: [this.#key],
-        clock: this.#options.clock,
-        log: this.#options.log,
-      });
-      this.#playing.set(issuer.name, { issuer, clients, server });
+      }
+      const known = new Set(playing.clients.map(({ clientId }) => clientId));
+      const more = this.#clientsOf(model, playing.server.issuer).filter(
+        ({ clientId }) => !known.has(clientId),
+      );
+      await useClients(playing, [...playing.clients, ...more]);
+    }
+  }
+
+  /** Ends what `model` does not need any more. */
+  async settle(model: Model): Promise<void> {
+    const wanted = new Map(
+      model.issuers.filter(each => this.isPlayed(each)).map(each => [keyOf(each), each]),
+    );
+    for (const [key, playing] of this.#playing) {
+      const issuer = wanted.get(key);
+      if (issuer === undefined) {
+        this.#playing.delete(key);
+        await playing.server.close();
+        continue;
+      }
+      await useClients(playing, this.#clientsOf(model, playing.server.issuer));
+      if (issuer.audience !== playing.issuer.audience) {
+        await playing.server.change({ audience: issuer.audience });
+      }
+      this.#playing.set(key, { ...playing, issuer });
     }
   }
 
@@ -89,7 +110,7 @@ export class LocalIssuers {
 
   /** Where an issuer of the model answers here; `undefined` when it is not played. */
   urlOf(issuer: Issuer): string | undefined {
-    return this.#playing.get(issuer.name)?.server.issuer;
+    return this.#playing.get(keyOf(issuer))?.server.issuer;
   }
 
   /** What an issuer signs with; one that is played signs as the built-in issuer does. */
@@ -99,21 +120,24 @@ export class LocalIssuers {
 
   /** The issuer that `ringwall token` asks. */
   get source(): TokenSource | undefined {
-    const [name, first] =
-      [...this.#playing].find(([, { issuer }]) => issuer.issuer === 'local') ?? [...this.#playing][0] ?? [];
-    if (name === undefined || first === undefined) return undefined;
-    const current = () => this.#playing.get(name)?.server ?? first.server;
-    return { issuer: first.server.issuer, issueToken: async request => current().issueToken(request) };
+    const playing = [...this.#playing.values()];
+    const { server } = playing.find(({ issuer }) => issuer.issuer === 'local') ?? playing[0] ?? {};
+    return server;
   }
 
-  /** What a service that may reach a local issuer signs itself in with, to sign users in. */
-  credentialsOf(service: Service): Readonly<Record<string, string>> {
-    const reaches = [...this.#playing.values()].some(({ server }) =>
-      service.egress.some(({ origin }) => origin === server.issuer),
-    );
-    if (!reaches) return {};
-    const { clientId, clientSecret } = this.#clientOf(service.name);
-    return { RINGWALL_ISSUER_CLIENT_ID: clientId, RINGWALL_ISSUER_CLIENT_SECRET: clientSecret };
+  /** What a service that may reach a local issuer is told of it, to sign users in. */
+  variablesOf(service: Service, place: ServicePlacement): Readonly<Record<string, string>> {
+    for (const { server } of this.#playing.values()) {
+      const address = place.egress.get(server.issuer);
+      if (address === undefined) continue;
+      const { clientId, clientSecret } = this.#clientOf(service.name);
+      return {
+        RINGWALL_ISSUER_URL: `http://${address.host}:${address.port}`,
+        RINGWALL_ISSUER_CLIENT_ID: clientId,
+        RINGWALL_ISSUER_CLIENT_SECRET: clientSecret,
+      };
+    }
+    return {};
   }
 
   async close(): Promise<void> {
@@ -121,10 +145,28 @@ export class LocalIssuers {
     this.#playing.clear();
   }
 
+  async #play(issuer: Issuer, model: Model): Promise<Playing> {
+    const port = await this.#portOf(issuer);
+    const clients = this.#clientsOf(model, `http://127.0.0.1:${port}`);
+    const { clock, log } = this.#options;
+    try {
+      const { audience } = issuer;
+      const server = await startIssuer({ port, audience, clients, signingKeys: [this.#key], clock, log });
+      return { issuer, clients, server };
+    } catch (error) {
+      if (!hasCode(error, 'port-taken')) throw error;
+      throw portTaken(issuer, port, clientsOf(model, `http://127.0.0.1:${port}`));
+    }
+  }
+
   async #portOf(issuer: Issuer): Promise<number> {
-    if (issuer.issuer === 'local') return issuer.port ?? DEFAULT_PORT;
+    if (issuer.port !== undefined) return issuer.port;
     const purpose = `issuer ${issuer.name}`;
     return (await this.#options.ports.assign([purpose])).get(purpose) ?? 0;
+  }
+
+  #clientsOf(model: Model, origin: string): IssuerClient[] {
+    return clientsOf(model, origin).map(name => this.#clientOf(name));
   }
 
   #clientOf(service: string): IssuerClient {
@@ -136,14 +178,33 @@ export class LocalIssuers {
   }
 }
 
+/** There is one local issuer in a model, and it may change its name while it runs. */
+function keyOf({ issuer, name, port }: Issuer): string {
+  return issuer === 'local' ? `local ${port}` : name;
+}
+
 function clientsOf(model: Model, origin: string): string[] {
   return [...model.services.values()]
     .filter(({ egress }) => egress.some(target => target.origin === origin))
     .map(({ name }) => name);
 }
 
-function isSame(a: readonly IssuerClient[], b: readonly IssuerClient[]): boolean {
-  return a.length === b.length && a.every(({ clientId }, index) => clientId === b[index]?.clientId);
+async function useClients(playing: Playing, clients: readonly IssuerClient[]): Promise<void> {
+  const isSame =
+    clients.length === playing.clients.length &&
+    clients.every(({ clientId }, index) => clientId === playing.clients[index]?.clientId);
+  if (isSame) return;
+  await playing.server.change({ clients });
+  playing.clients = clients;
+}
+
+function portTaken({ at, name }: Issuer, port: number, callers: readonly string[]): UpError {
+  const egress = callers.length === 0 ? '' : `, and the \`egress\` of ${callers.join(', ')} with it`;
+  return new UpError(
+    'port-taken',
+    `${at.file}:${at.line}:${at.column}: port ${port} on 127.0.0.1, where the local issuer ${quote(name)} is to answer, ` +
+      `is taken by another process; stop that one, or change the issuer's \`port:\`${egress}`,
+  );
 }
 
 /** Kept, so that tokens outlive a restart. */

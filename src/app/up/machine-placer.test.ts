@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import type { Placement, ServicePlacement } from '#domain/compile';
+import type { ServicePlacement } from '#domain/compile';
 import { parseModel, type Model, type Service } from '#domain/model';
 import type { Ends, Network, PortBook } from '#service/network';
 import { MachinePlacer } from './machine-placer.ts';
@@ -79,20 +79,51 @@ test('place() lets through the old calls and the new ones while points change ov
   assert.deepEqual([...(network.enforced?.get('front')?.outbound.keys() ?? [])], ['catalog', 'db']);
 });
 
-test('takeLeavers() names each service that is gone once', async () => {
-  const { placer } = lab('namespaces');
+test('place() leaves open what is gone, and a service where it is, until settle()', async () => {
+  const { placer, network } = lab('namespaces');
   await placer.place(modelOf(FRONT + CATALOG + DB));
-  const smaller = modelOf(FRONT + CATALOG);
-  await placer.place(smaller);
-  assert.deepEqual(placer.takeLeavers(smaller), ['db']);
-  assert.deepEqual(placer.takeLeavers(smaller), []);
+  const smaller = modelOf(FRONT + CATALOG.replace('8080', '9090'));
+  const placement = await placer.place(smaller);
+  assert.equal(placement.services.get('catalog')?.app.port, 9090);
+  assert.deepEqual([...(network.enforced?.keys() ?? [])], ['front', 'catalog', 'db']);
+  assert.equal(network.enforced?.get('catalog')?.app.port, 8080);
+  assert.deepEqual(network.left, []);
+  await placer.settle(smaller, placement);
+  assert.deepEqual([...(network.enforced?.keys() ?? [])], ['front', 'catalog']);
+  assert.equal(network.enforced?.get('catalog')?.app.port, 9090);
+  assert.deepEqual(network.left, ['db']);
 });
 
-test('place() that fails is told of by nobody', async () => {
-  const { placer, placed, ports } = lab('loopback');
+test('settle() on the former model takes back what place() has added', async () => {
+  const { placer, network } = lab('namespaces');
+  const small = modelOf(FRONT + CATALOG);
+  const placement = await placer.place(small);
+  await placer.settle(small, placement);
+  await placer.place(modelOf(FRONT + CATALOG + DB));
+  assert.equal(placer.ends.has('db'), true);
+  await placer.settle(small, placement);
+  assert.deepEqual([...(network.enforced?.keys() ?? [])], ['front', 'catalog']);
+  assert.deepEqual(network.left, ['db']);
+  assert.equal(placer.ends.has('db'), false);
+});
+
+test('settle() lets a service go that runs by itself from now on', async () => {
+  let isStarted = true;
+  const { placer, network } = lab('namespaces', ({ name }) => name !== 'catalog' || isStarted);
+  const model = modelOf(FRONT + CATALOG);
+  await placer.settle(model, await placer.place(model));
+  isStarted = false;
+  const placement = await placer.place(model);
+  assert.deepEqual(placement.services.get('catalog')?.app, { host: '127.0.0.1', port: 8080 });
+  await placer.settle(model, placement);
+  assert.deepEqual(network.left, ['catalog']);
+});
+
+test('place() that finds no port lets nothing new through', async () => {
+  const { placer, network, ports } = lab('loopback');
   ports.fault = new Error('no port');
   await assert.rejects(placer.place(modelOf(FRONT + CATALOG)));
-  assert.equal(placed.length, 0);
+  assert.equal(network.enforced, undefined);
 });
 
 function lab(
@@ -102,20 +133,14 @@ function lab(
 ) {
   const network = new FakeNetwork(kind);
   const ports = new FakePorts();
-  const placed: Placement[] = [];
-  const placer = new MachinePlacer({
-    network,
-    ports,
-    edgePort,
-    isStarted,
-    onPlaced: (_model, placement) => placed.push(placement),
-  });
-  return { placer, network, ports, placed };
+  const placer = new MachinePlacer({ network, ports, edgePort, isStarted });
+  return { placer, network, ports };
 }
 
 class FakeNetwork implements Network {
   readonly status = { kind: 'enforced' } as const;
   readonly joined: string[] = [];
+  readonly left: string[] = [];
   enforced: ReadonlyMap<string, ServicePlacement> | undefined;
   readonly #kind: 'loopback' | 'namespaces';
 
@@ -133,7 +158,8 @@ class FakeNetwork implements Network {
     return Promise.resolve();
   }
 
-  leave(): Promise<void> {
+  leave(services: readonly string[]): Promise<void> {
+    this.left.push(...services);
     return Promise.resolve();
   }
 

@@ -1,7 +1,6 @@
 import type { Address } from '#domain/bundle';
 import type { Placement, ServicePlacement } from '#domain/compile';
 import type { Model, Service } from '#domain/model';
-import type { Placer } from '#service/control';
 import type { Ends, Network, PortBook } from '#service/network';
 
 export type MachinePlacerOptions = {
@@ -11,17 +10,16 @@ export type MachinePlacerOptions = {
   readonly edgePort: number | undefined;
   /** Whether Ringwall starts this service; others are expected on loopback, at the port that the model says. */
   readonly isStarted: (service: Service) => boolean;
-  /** Told of every placement before it is in force. */
-  readonly onPlaced: (model: Model, placement: Placement) => void;
 };
 
 const LOOPBACK = '127.0.0.1';
 const NO_LINK: Ends = { agentHost: LOOPBACK, serviceHost: LOOPBACK, namespace: undefined };
 
 /** Places a system on this machine: one gateway, and one agent for all services. */
-export class MachinePlacer implements Placer {
+export class MachinePlacer {
   readonly #options: MachinePlacerOptions;
-  #current: Placement | undefined;
+  /** All that is let through: more than one placement says while points change over. */
+  #open: ReadonlyMap<string, ServicePlacement> = new Map();
   readonly #joined = new Set<string>();
   #ends: ReadonlyMap<string, Ends> = new Map();
 
@@ -34,24 +32,33 @@ export class MachinePlacer implements Placer {
     return this.#ends;
   }
 
-  /** Takes the services that have a namespace still and are not in `model`. */
-  takeLeavers(model: Model): string[] {
-    const leavers = [...this.#joined].filter(name => !model.services.has(name));
-    for (const name of leavers) this.#joined.delete(name);
-    return leavers;
+  /** Places `model` beside what is there: what was open stays open, and what is new is open already. */
+  async place(model: Model): Promise<Placement> {
+    const { network } = this.#options;
+    const started = [...model.services.values()].filter(service => this.#options.isStarted(service));
+    const ends = await network.join(started.map(({ name }) => name));
+    this.#ends = new Map([...this.#ends, ...ends]);
+    for (const name of ends.keys()) this.#joined.add(name);
+    const placement = await this.#assign(model);
+    this.#open = mergeOpenings(this.#open, placement.services);
+    await network.enforce(this.#open);
+    return placement;
   }
 
-  async place(model: Model): Promise<Placement> {
-    const { network, onPlaced } = this.#options;
-    const started = [...model.services.values()].filter(service => this.#options.isStarted(service));
-    this.#ends = await network.join(started.map(({ name }) => name));
-    for (const name of this.#ends.keys()) this.#joined.add(name);
-    const placement = await this.#assign(model);
-    // While points change over, what was open stays open and what is new is open already.
-    await network.enforce(mergePlacements(this.#current, placement));
-    this.#current = placement;
-    onPlaced(model, placement);
-    return placement;
+  /** Lets through what `placement` says and nothing else. */
+  async settle(model: Model, placement: Placement): Promise<void> {
+    const { network } = this.#options;
+    this.#open = placement.services;
+    await network.enforce(this.#open);
+    const leavers = [...this.#joined].filter(name => !this.#isMember(model, name));
+    await network.leave(leavers);
+    for (const name of leavers) this.#joined.delete(name);
+    this.#ends = new Map([...this.#ends].filter(([name]) => this.#joined.has(name)));
+  }
+
+  #isMember(model: Model, name: string): boolean {
+    const service = model.services.get(name);
+    return service !== undefined && this.#options.isStarted(service);
   }
 
   async #assign(model: Model): Promise<Placement> {
@@ -76,7 +83,7 @@ export class MachinePlacer implements Placer {
 
   #placeService(service: Service, at: (purpose: string, host?: string) => Address): ServicePlacement {
     const { name, calls, egress } = service;
-    const { agentHost, serviceHost } = this.#endsOf(name);
+    const { agentHost, serviceHost } = this.#endsOf(service);
     return {
       inbound: at(inboundOf(name)),
       app: this.#hasOwnPort(service)
@@ -101,11 +108,11 @@ export class MachinePlacer implements Placer {
 
   /** In a namespace of its own a service has all ports; one that we do not start listens where its owner says. */
   #hasOwnPort(service: Service): boolean {
-    return !this.#options.isStarted(service) || this.#endsOf(service.name).namespace !== undefined;
+    return !this.#options.isStarted(service) || this.#endsOf(service).namespace !== undefined;
   }
 
-  #endsOf(service: string): Ends {
-    return this.#ends.get(service) ?? NO_LINK;
+  #endsOf(service: Service): Ends {
+    return (this.#options.isStarted(service) ? this.#ends.get(service.name) : undefined) ?? NO_LINK;
   }
 }
 
@@ -121,17 +128,20 @@ function preferredPorts(services: readonly Service[]): ReadonlyMap<string, numbe
   return new Map(alone.map(({ name, port }) => [appOf(name), port]));
 }
 
-/** All that either placement lets through; where they differ, services stand where `next` says. */
-function mergePlacements(
-  former: Placement | undefined,
-  next: Placement,
+/** All that either lets through. A service is reached where it is already, until its process moves. */
+function mergeOpenings(
+  former: ReadonlyMap<string, ServicePlacement>,
+  next: ReadonlyMap<string, ServicePlacement>,
 ): ReadonlyMap<string, ServicePlacement> {
-  return new Map(
-    [...next.services].map(([name, place]) => {
-      const before = former?.services.get(name);
-      if (before === undefined) return [name, place];
-      const outbound = new Map([...before.outbound, ...place.outbound]);
-      return [name, { ...place, outbound, egress: new Map([...before.egress, ...place.egress]) }];
-    }),
-  );
+  const merged = new Map(former);
+  for (const [name, place] of next) {
+    const before = former.get(name) ?? place;
+    merged.set(name, {
+      ...place,
+      app: before.app.host === place.app.host ? before.app : place.app,
+      outbound: new Map([...before.outbound, ...place.outbound]),
+      egress: new Map([...before.egress, ...place.egress]),
+    });
+  }
+  return merged;
 }

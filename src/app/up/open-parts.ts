@@ -1,21 +1,23 @@
 import { existsSync } from 'node:fs';
-import { mkdir, realpath } from 'node:fs/promises';
+import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createLog, type Log } from '#base/log';
-import type { Placement } from '#domain/compile';
 import type { Model } from '#domain/model';
 import { startControl, type Control } from '#service/control';
 import { LedgerKeeper, openLedger } from '#service/ledger';
 import { isPortFree, openNetwork, openPortBook, type Network } from '#service/network';
 import { openSealer, writeFileAtomically, type Sealer } from '#service/sealed';
 import { claimState, LogFile, openRoster } from '#service/supervise';
+import { ChangeOver, type Placed } from './change-over.ts';
 import { openLedgerSigner } from './ledger-signer.ts';
 import { LocalIssuers } from './local-issuers.ts';
 import { MachinePlacer } from './machine-placer.ts';
 import { ProcessList } from './process-list.ts';
-import { ServiceRunner } from './service-runner.ts';
-import { UpError } from './up-error.ts';
+import { ServiceParts } from './service-parts.ts';
+import { ServiceRunner, type Start } from './service-runner.ts';
 import type { SystemOptions } from './start-system.ts';
+import { makeStateDirectory, rememberEntries } from './state-directory.ts';
+import { UpError } from './up-error.ts';
 
 /** What a system consists of before its first process is started. */
 export type Parts = {
@@ -25,6 +27,7 @@ export type Parts = {
   readonly issuers: LocalIssuers;
   readonly placer: MachinePlacer;
   readonly runner: ServiceRunner;
+  readonly changeOver: ChangeOver;
   readonly control: Control;
   /** Of processes; what it says is shown too. */
   readonly childLog: Log;
@@ -32,8 +35,13 @@ export type Parts = {
 };
 
 export type Hooks = {
-  readonly placed: (model: Model, placement: Placement) => void;
+  /** A process of a change of the model has come up. */
+  readonly ready: (start: Start) => void;
+  /** Another model is in force. */
+  readonly settled: (placed: Placed) => Promise<void>;
   readonly processStarted: () => void;
+  /** What a run that did not come up leaves behind of what it made; `undefined` when it came up. */
+  readonly remains: () => readonly string[] | undefined;
 };
 
 /** Opens the parts that live in this process; `stack` closes them again. */
@@ -42,11 +50,20 @@ export async function openParts(
   stack: AsyncDisposableStack,
   hooks: Hooks,
 ): Promise<Parts> {
-  const { clock, environment, model, standIns } = options;
-  const { stateDirectory, logDirectory } = await makeDirectories(options.stateDirectory);
-
+  const { clock, environment, model, withoutRun } = options;
+  const standIns = withoutRun === 'played';
+  const directory = await makeStateDirectory(options.stateDirectory);
+  stack.defer(() => directory.leave());
+  const stateDirectory = directory.path;
   const claim = await claimState(stateDirectory);
   stack.defer(() => claim.release());
+  const forgetNews = await rememberEntries(stateDirectory);
+  stack.defer(async () => {
+    const spared = hooks.remains();
+    if (spared !== undefined) await forgetNews(spared);
+  });
+  const logDirectory = join(stateDirectory, 'logs');
+  if (!existsSync(logDirectory)) await mkdir(logDirectory, { mode: 0o700 });
   const roster = await openRoster(stateDirectory, left => {
     options.progress.note(`ending ${left} processes that an earlier run left behind`);
   });
@@ -75,48 +92,54 @@ export async function openParts(
     write: line => logFile.write(line.trimEnd()),
   });
 
-  const [network, ports, sealer] = await Promise.all([
-    openNetwork({ stateDirectory, refusedBecause: options.sharedNetworkBecause }),
-    openPortBook(stateDirectory, new Set([edgePort, ...portsOfIssuers(model)])),
-    openKeys(stateDirectory),
-  ]);
+  const ports = await openPortBook(stateDirectory, new Set([edgePort, ...portsOfIssuers(model)]));
+  const sealer = await openKeys(stateDirectory);
+  const network = await openNetwork({ stateDirectory, refusedBecause: options.sharedNetworkBecause });
   stack.defer(() => network.close());
   const issuers = await LocalIssuers.open({ stateDirectory, sealer, ports, standIns, clock, log });
   stack.defer(() => issuers.close());
-  const [ledger] = await Promise.all([
-    openSystemLedger(options, stateDirectory, sealer, log),
-    issuers.start(model),
-  ]);
+  const issuersStarted = issuers.start(model);
+  // Asked for once the ledger is there, or never.
+  issuersStarted.catch(() => {});
+  const ledger = await openSystemLedger(options, stateDirectory, sealer, log);
   stack.defer(() => ledger.close());
+  await issuersStarted;
 
   const childLog = alsoShown(log, options);
-  const runner = new ServiceRunner({
+  const parts = new ServiceParts({
     network,
     standIns,
     stateDirectory,
     logDirectory,
     environment,
-    credentialsOf: service => issuers.credentialsOf(service),
+    issuerVariables: (service, place) => issuers.variablesOf(service, place),
     onStart,
     note: text => options.progress.note(text),
-    clock,
-    log: childLog,
   });
+  const runner = new ServiceRunner({ parts, clock, log: childLog });
   const placer = new MachinePlacer({
     network,
     ports,
     edgePort: options.edgePort,
-    isStarted: service => runner.isStarted(service),
-    onPlaced: hooks.placed,
+    isStarted: service => service.run !== undefined || standIns,
+  });
+  const changeOver = new ChangeOver({
+    placer,
+    runner,
+    issuers,
+    withoutRun,
+    environment,
+    onReady: hooks.ready,
+    onSettled: hooks.settled,
   });
   const controlPort = (await ports.assign(['control'])).get('control') ?? 0;
   const control = await startControl({
     stateDir: stateDirectory,
     trustDomain: model.trustDomain,
     listen: { host: '127.0.0.1', port: controlPort },
-    placer,
+    placer: changeOver,
     keeper: new LedgerKeeper(ledger),
-    ...(issuers.source !== undefined && { issuer: issuers.source }),
+    issuer: () => issuers.source,
     issuerUrl: issuer => issuers.urlOf(issuer),
     issuerAlgorithm: issuer => issuers.algorithmOf(issuer),
     clock,
@@ -124,23 +147,18 @@ export async function openParts(
   });
   stack.defer(() => control.close());
   await writeFileAtomically(join(stateDirectory, 'ca.pem'), control.trustAnchors.join(''));
-  return { stateDirectory, logDirectory, network, issuers, placer, runner, control, childLog, onStart };
-}
-
-/** A state directory that was not there holds no secret yet, but will. */
-async function makeDirectories(path: string): Promise<{ stateDirectory: string; logDirectory: string }> {
-  try {
-    await mkdir(path, { recursive: true, mode: 0o700 });
-    const stateDirectory = await realpath(path);
-    const logDirectory = join(stateDirectory, 'logs');
-    await mkdir(logDirectory, { recursive: true, mode: 0o700 });
-    return { stateDirectory, logDirectory };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UpError('no-state-directory', `the state directory cannot be made: ${reason}`, {
-      cause: error,
-    });
-  }
+  return {
+    stateDirectory,
+    logDirectory,
+    network,
+    issuers,
+    placer,
+    runner,
+    changeOver,
+    control,
+    childLog,
+    onStart,
+  };
 }
 
 /** One key file for all that is sealed in this process; what is sealed already cannot be opened with a new one. */

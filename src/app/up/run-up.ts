@@ -7,7 +7,7 @@ import { describeSystem } from './describe-system.ts';
 
 export type UpOptions = Pick<
   SystemOptions,
-  'source' | 'model' | 'standIns' | 'edgePort' | 'sharedNetworkBecause'
+  'source' | 'model' | 'withoutRun' | 'edgePort' | 'sharedNetworkBecause'
 > & {
   readonly stateDirectory: string;
   /** The state directory as commands of the same folder would name it; `undefined` when it is the default. */

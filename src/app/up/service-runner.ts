@@ -1,56 +1,44 @@
-import { mkdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
-import type { Placement, ServicePlacement } from '#domain/compile';
-import { environmentName, originEnvironmentName, type Model, type Service } from '#domain/model';
-import { dataDirectoryOf, findPassage, type Network, type Passage } from '#service/network';
-import { standInProgram, standInService, type StandInConfig } from '#service/stand-in';
-import { childEnvironment, startChild, type Child, type ChildSpec } from '#service/supervise';
-import { findProgramBarriers } from './find-program-barriers.ts';
+import type { Placement } from '#domain/compile';
+import type { Model } from '#domain/model';
+import { isListening, startChild, type Child } from '#service/supervise';
+import type { Part, ServiceParts } from './service-parts.ts';
+import { UpError } from './up-error.ts';
 
 export type ServiceRunnerOptions = {
-  readonly network: Network;
-  readonly standIns: boolean;
-  readonly stateDirectory: string;
-  readonly logDirectory: string;
-  readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Further variables of a service, such as its credentials at the local issuer. */
-  readonly credentialsOf: (service: Service) => Readonly<Record<string, string>>;
-  readonly onStart: (pid: number) => void;
-  /** Told what people should know. */
-  readonly note: (text: string) => void;
+  readonly parts: ServiceParts;
   readonly clock: Clock;
   readonly log: Log;
 };
 
-/** A process to be, and what makes it another one than before. */
-type Part = {
-  readonly spec: ChildSpec;
-  /** Of stand-ins: can be changed while they run. */
-  readonly config: StandInConfig | undefined;
+/** Services that were started, and what is waited for. */
+export type Start = {
+  readonly name: string;
   readonly services: readonly string[];
+  /** @throws {CodedError} when they do not listen in time, or end before */
+  ready(withinMs: number): Promise<void>;
+  /** Gives up waiting. */
+  stop(): Promise<void>;
 };
-type Placed = { readonly service: Service; readonly place: ServicePlacement };
+
 type Running = { readonly child: Child; part: Part };
 
-const PROGRAM_DIRECTORY = dirname(process.execPath);
-const COMPILE_CACHE = fileURLToPath(new URL('../../../node_modules/.cache/ringwall', import.meta.url));
+const POLL_MS = 20;
 
 /** Runs the processes of a model's services. */
 export class ServiceRunner {
   readonly #options: ServiceRunnerOptions;
   readonly #running = new Map<string, Running>();
-  readonly #passages = new Map<string, Promise<Passage>>();
+  #isEnded = false;
 
   constructor(options: ServiceRunnerOptions) {
     this.#options = options;
   }
 
-  /** Whether this service is started here. */
-  isStarted(service: Service): boolean {
-    return service.run !== undefined || this.#options.standIns;
+  /** The services that have a process. */
+  get services(): ReadonlySet<string> {
+    return new Set([...this.#running.values()].flatMap(({ part }) => part.services));
   }
 
   /** The process that a service runs in, and whether it is a stand-in. */
@@ -61,35 +49,58 @@ export class ServiceRunner {
     return undefined;
   }
 
-  /**
-   * Starts what is new, starts anew what has changed, ends what is gone.
-   *
-   * @returns the processes that were started
-   */
-  async run(model: Model, placement: Placement): Promise<Child[]> {
-    const parts = new Map((await this.#partsOf(model, placement)).map(part => [part.spec.name, part]));
-    const outdated = [...this.#running].filter(([name, running]) => {
-      const part = parts.get(name);
-      return part === undefined || signatureOf(part) !== signatureOf(running.part);
+  /** Starts the services of `model` that have no process, and touches no other. */
+  async add(model: Model, placement: Placement): Promise<Start[]> {
+    const known = this.services;
+    const parts = await this.#options.parts.of(model, placement);
+    return parts.flatMap(part => {
+      const newcomers = part.services.filter(service => !known.has(service));
+      if (newcomers.length === 0) return [];
+      const running = this.#running.get(part.spec.name);
+      if (running === undefined) return [this.#start(onlyWith(part, newcomers))];
+      this.#renew(running, widened(running.part, onlyWith(part, newcomers)));
+      return [whenPlayed(part, newcomers, placement)];
     });
-    await Promise.all(outdated.map(async ([, { child }]) => child.stop()));
-    for (const [name] of outdated) this.#running.delete(name);
-
-    const started: Child[] = [];
-    for (const [name, part] of parts) {
-      const running = this.#running.get(name);
-      if (running === undefined) started.push(this.#start(part));
-      else this.#renew(running, part);
-    }
-    return started;
   }
 
+  /** Starts what is new, starts anew what has changed, ends what is gone. */
+  async run(model: Model, placement: Placement): Promise<Start[]> {
+    const parts = new Map(
+      (await this.#options.parts.of(model, placement)).map(part => [part.spec.name, part]),
+    );
+    const outdated = [...this.#running.values()].filter(({ child, part }) => {
+      const wanted = parts.get(part.spec.name);
+      return wanted === undefined || child.state === 'stopped' || !canStay(part, wanted);
+    });
+    for (const { part } of outdated) this.#running.delete(part.spec.name);
+    const stopped = outdated.map(({ child, part }) => ({ services: part.services, done: child.stop() }));
+    /** One at a time has the port of a service. */
+    const isFree = async ({ services }: Part): Promise<void> => {
+      const former = stopped.filter(each => each.services.some(service => services.includes(service)));
+      await Promise.all(former.map(({ done }) => done));
+    };
+    const started = await Promise.all(
+      [...parts].map(async ([name, part]) => {
+        await isFree(part);
+        const running = this.#running.get(name);
+        if (running === undefined) return [this.#start(part)];
+        this.#renew(running, part);
+        return [];
+      }),
+    );
+    await Promise.all(stopped.map(({ done }) => done));
+    return started.flat();
+  }
+
+  /** Ends all; none starts any more. */
   async stop(): Promise<void> {
+    this.#isEnded = true;
     await Promise.all([...this.#running.values()].map(async ({ child }) => child.stop()));
     this.#running.clear();
   }
 
-  #start(part: Part): Child {
+  #start(part: Part): Start {
+    if (this.#isEnded) throw new UpError('interrupted', 'the system is being taken down');
     const { clock, log } = this.#options;
     const { name } = part.spec;
     // A stand-in that crashed plays what is wanted of it by then.
@@ -97,157 +108,72 @@ export class ServiceRunner {
     const input = part.config === undefined ? {} : { input: config };
     const child = startChild({ ...part.spec, ...input }, { clock, log });
     this.#running.set(name, { child, part });
-    return child;
+    return {
+      name,
+      services: part.services,
+      ready: withinMs => child.ready(withinMs),
+      stop: () => child.stop(),
+    };
   }
 
   #renew(running: Running, part: Part): void {
     const before = JSON.stringify(running.part.config);
     const after = JSON.stringify(part.config);
-    running.part = part;
+    // What it was told when it started is what it knows.
+    running.part = { ...part, spec: running.part.spec, addresses: running.part.addresses };
     if (after !== undefined && after !== before) running.child.send(after);
   }
+}
 
-  async #partsOf(model: Model, placement: Placement): Promise<Part[]> {
-    const placed = [...model.services.values()].flatMap((service): Placed[] => {
-      const place = placement.services.get(service.name);
-      return place === undefined ? [] : [{ service, place }];
-    });
-    const own = await Promise.all(
-      placed.filter(({ service }) => service.run !== undefined).map(async each => this.#ownPart(each)),
-    );
-    if (!this.#options.standIns) return own;
-    const played = placed.filter(({ service }) => service.run === undefined);
-    return [...own, ...(await this.#standInParts(played))];
-  }
-
-  async #ownPart({ service, place }: Placed): Promise<Part> {
-    const { network, onStart, credentialsOf } = this.#options;
-    const { name, run } = service;
-    if (run === undefined) throw new TypeError(`${name} has no command`);
-    const dataDirectory = await this.#makeDataDirectory(name);
-    const env = this.#environmentOf(dataDirectory, {
-      DATA_DIR: dataDirectory,
-      ...run.env,
-      ...addressesOf(place),
-      ...credentialsOf(service),
-    });
-    const passage = await this.#passageTo(run.command, run.directory, env);
-    const spec: ChildSpec = {
-      name,
-      command: network.inside(name, run.command, { port: place.app.port, passage }),
-      directory: run.directory,
-      env,
-      listens: place.app,
-      logPath: this.#logPath(name),
-      onStart,
-    };
-    return { spec, config: undefined, services: [name] };
-  }
-
-  /** A process per namespace; without namespaces one plays all. */
-  async #standInParts(played: readonly Placed[]): Promise<Part[]> {
-    const troupes = this.#hasNamespaces
-      ? played.map(each => ({ name: each.service.name, members: [each] }))
-      : [{ name: 'stand-ins', members: played }];
-    const parts = await Promise.all(
-      troupes.map(async ({ name, members }) => this.#standInPart(name, members)),
-    );
-    return parts.filter(part => part !== undefined);
-  }
-
-  async #standInPart(name: string, members: readonly Placed[]): Promise<Part | undefined> {
-    const { network, onStart } = this.#options;
-    const [first] = members;
-    if (first === undefined) return undefined;
-    const command = [process.execPath, '--disable-warning=ExperimentalWarning', standInProgram()] as const;
-    const dataDirectory = dataDirectoryOf(this.#options.stateDirectory, name);
-    // Compiled code is trusted: a service keeps its own.
-    const cache = this.#hasNamespaces ? join(dataDirectory, 'compiled') : COMPILE_CACHE;
-    const env = this.#environmentOf(dataDirectory, { NODE_COMPILE_CACHE: cache });
-    const passage = await this.#passageTo(command, '/', env);
-    const spec: ChildSpec = {
-      name,
-      command: network.inside(first.service.name, [...command], {
-        port: first.place.app.port,
-        passage,
-      }),
-      directory: '/',
-      env,
-      listens: first.place.app,
-      logPath: this.#logPath(name),
-      onStart,
-    };
-    const config = { services: members.map(({ service, place }) => standInService(service, place)) };
-    return { spec, config, services: members.map(({ service }) => service.name) };
-  }
-
-  get #hasNamespaces(): boolean {
-    return this.#options.network.status.kind === 'enforced';
-  }
-
-  /** With namespaces it exists, and belongs to the service, since the service has joined the network. */
-  async #makeDataDirectory(service: string): Promise<string> {
-    const path = dataDirectoryOf(this.#options.stateDirectory, service);
-    if (!this.#hasNamespaces) await mkdir(path, { recursive: true, mode: 0o700 });
-    return path;
-  }
-
-  /** A user of its own has no use for the home of ours. */
-  #environmentOf(dataDirectory: string, declared: Readonly<Record<string, string>>): Record<string, string> {
-    const { environment } = this.#options;
-    const outer = this.#hasNamespaces
-      ? { ...environment, HOME: dataDirectory, USER: undefined }
-      : environment;
-    return childEnvironment(outer, declared, PROGRAM_DIRECTORY);
-  }
-
-  /** How a service's own user gets to its program; said when it is not by itself. */
-  async #passageTo(
-    command: readonly string[],
-    directory: string,
-    env: Readonly<Record<string, string>>,
-  ): Promise<Passage> {
-    if (!this.#hasNamespaces) return { kind: 'open' };
-    const { stateDirectory } = this.#options;
-    const path = env['PATH'] ?? '';
-    const barriers = await findProgramBarriers({ command, directory, path, stateDirectory });
-    const key = JSON.stringify(barriers);
-    const known = this.#passages.get(key);
-    if (known !== undefined) return known;
-    const passage = this.#findPassage(barriers);
-    this.#passages.set(key, passage);
-    return passage;
-  }
-
-  async #findPassage(barriers: readonly string[]): Promise<Passage> {
-    const passage = await findPassage(barriers);
-    const shut = `${barriers.join(' and ')} ${barriers.length === 1 ? 'is' : 'are'} shut to other users`;
-    if (passage.kind === 'view') this.#options.note(`${shut}: services behind it see it as open`);
-    if (passage.kind === 'reads-all-files')
-      this.#options.note(`${shut}: services behind it run with the right to read all files`);
-    return passage;
-  }
-
-  #logPath(name: string): string {
-    return join(this.#options.logDirectory, `${name}.log`);
-  }
+/** Whether the process of `running` does for `wanted`; addresses that it does not need any more do no harm. */
+function canStay(running: Part, wanted: Part): boolean {
+  const { addresses } = wanted;
+  const knows = Object.entries(addresses).every(([name, value]) => running.addresses[name] === value);
+  return knows && signatureOf(running) === signatureOf(wanted);
 }
 
 /** What a change of forces a new process. A stand-in's part can change while it runs, its address cannot. */
-function signatureOf({ spec, config }: Part): string {
+function signatureOf({ addresses, config, spec }: Part): string {
   const { command, directory, env, listens } = spec;
-  return JSON.stringify({ command, directory, env, listens: config === undefined ? listens : null });
+  const own = Object.entries(env).filter(([name]) => !(name in addresses));
+  return JSON.stringify({ command, directory, own, listens: config === undefined ? listens : null });
 }
 
-/** Where the service listens, and where it reaches what it may call. */
-function addressesOf({ app, outbound, egress }: ServicePlacement): Record<string, string> {
-  const variables: Record<string, string> = { HOST: app.host, PORT: String(app.port) };
-  for (const [callee, { host, port }] of outbound) {
-    variables[`${environmentName(callee)}_URL`] = `http://${host}:${port}`;
-    variables[`${environmentName(callee)}_ADDR`] = `${host}:${port}`;
-  }
-  for (const [origin, { host, port }] of egress) {
-    variables[`${originEnvironmentName(origin)}_URL`] = `http://${host}:${port}`;
-  }
-  return variables;
+function onlyWith(part: Part, services: readonly string[]): Part {
+  const config = part.config && {
+    services: part.config.services.filter(({ name }) => services.includes(name)),
+  };
+  const listens = config?.services[0]?.listen ?? part.spec.listens;
+  return { ...part, services, config, spec: { ...part.spec, ...(listens !== undefined && { listens }) } };
+}
+
+function widened(running: Part, more: Part): Part {
+  return {
+    ...running,
+    services: [...running.services, ...more.services],
+    config: { services: [...(running.config?.services ?? []), ...(more.config?.services ?? [])] },
+  };
+}
+
+/** Stand-ins in a process that runs already. */
+function whenPlayed(part: Part, services: readonly string[], placement: Placement): Start {
+  const wait = new AbortController();
+  const waitFor = async (service: string, endMs: number): Promise<void> => {
+    const { host, port } = placement.services.get(service)?.app ?? { host: '', port: 0 };
+    while (!(await isListening(host, port, POLL_MS * 10))) {
+      if (wait.signal.aborted || performance.now() > endMs) {
+        throw new UpError('no-answer', `the stand-in of \`${service}\` does not listen on ${host}:${port}`);
+      }
+      await new Promise(resolve => setTimeout(resolve, POLL_MS));
+    }
+  };
+  return {
+    name: part.spec.name,
+    services,
+    ready: async withinMs => {
+      const endMs = performance.now() + withinMs;
+      await Promise.all(services.map(async service => waitFor(service, endMs)));
+    },
+    stop: () => Promise.resolve(wait.abort()),
+  };
 }

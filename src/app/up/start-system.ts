@@ -2,12 +2,17 @@ import { join } from 'node:path';
 import type { Clock } from '#base/clock';
 import type { Placement } from '#domain/compile';
 import type { Model } from '#domain/model';
+import { hasCode } from '#base/error';
 import type { Control } from '#service/control';
+import type { Placed } from './change-over.ts';
 import { startPoints, whenApplied, type PointProcess } from './enforcement-points.ts';
 import { openParts, type Parts } from './open-parts.ts';
+import { removeExternalVariables, writeExternalVariables } from './external-variables.ts';
+import { findUnstartable, type WithoutRun } from './find-unstartable.ts';
 import type { Progress } from './progress.ts';
-import { UpError } from './up-error.ts';
 import { removeReadyFile, writeReadyFile, type ReadyFile, type ReadyService } from './ready-file.ts';
+import { asStateFault } from './state-directory.ts';
+import { UpError } from './up-error.ts';
 
 export type SystemOptions = {
   readonly source: { readonly file: string; readonly directory: string; readonly text: string };
@@ -15,7 +20,7 @@ export type SystemOptions = {
   readonly model: Model;
   /** Absolute; made with mode 0700. */
   readonly stateDirectory: string;
-  readonly standIns: boolean;
+  readonly withoutRun: WithoutRun;
   /** The gateway's port, when it is not to be the model's. */
   readonly edgePort: number | undefined;
   /** Why services are to share the machine's network; `undefined` gives them namespaces where possible. */
@@ -37,10 +42,9 @@ export type System = {
   close(): Promise<void>;
 };
 
-type Placed = { readonly model: Model; readonly placement: Placement };
-
 const READY_WITHIN_MS = 30_000;
-const SETTLE_WITHIN_MS = 15_000;
+/** Of these the log says more. */
+const FAULTS_OF_PROCESSES = ['exited', 'not-ready', 'not-started', 'rejected', 'silent'];
 
 /**
  * Brings up everything that a model describes; resolves once every part is ready.
@@ -66,12 +70,8 @@ class RunningSystem {
   readonly #stack: AsyncDisposableStack;
   #parts: Parts | undefined;
   #points: PointProcess[] = [];
-  /** In force. */
-  #current: Placed | undefined;
-  /** The last that control asked for. */
-  #wanted: Placed | undefined;
   #isUp = false;
-  #settling: Promise<void> = Promise.resolve();
+  #failure: unknown;
   #writing: Promise<void> = Promise.resolve();
 
   constructor(options: SystemOptions, stack: AsyncDisposableStack) {
@@ -84,14 +84,27 @@ class RunningSystem {
   }
 
   async start(): Promise<void> {
-    const { source, progress } = this.#options;
+    try {
+      await this.#start();
+    } catch (error) {
+      this.#failure = error;
+      throw await asStateFault(this.#options.stateDirectory, error);
+    }
+  }
+
+  async #start(): Promise<void> {
+    const { model: given, source, progress } = this.#options;
+    const refused = findUnstartable(given, this.#options);
+    if (refused !== undefined) throw refused;
     this.#parts = await openParts(this.#options, this.#stack, {
-      placed: (placed, placement) => this.#placed(placed, placement),
+      ready: ({ name }) => progress.ready(name, this.#describeProcess(name)),
+      settled: placed => this.#settled(placed),
       processStarted: () => this.#processStarted(),
+      remains: () => this.#remains(),
     });
-    const { control, network, stateDirectory } = this.#parts;
+    const { changeOver, control, network, placer, stateDirectory } = this.#parts;
     progress.ready('control', `state in ${stateDirectory}`);
-    for (const issuer of this.#options.model.issuers) {
+    for (const issuer of given.issuers) {
       const url = this.#parts.issuers.urlOf(issuer);
       if (url !== undefined)
         progress.ready('issuer', issuer.issuer === 'local' ? url : `plays ${issuer.issuer} at ${url}`);
@@ -99,8 +112,8 @@ class RunningSystem {
 
     const outcome = await control.apply(source);
     if (outcome.kind !== 'done') throw new TypeError(`control refuses a checked model: ${outcome.kind}`);
-    if (this.#current === undefined) throw new TypeError('control has placed nothing');
-    const { model, placement } = this.#current;
+    const placed = this.#current;
+    const { model, placement } = placed;
     this.#carryOn();
     const { status } = network;
     progress.ready(
@@ -109,18 +122,17 @@ class RunningSystem {
     );
 
     await this.#startProcesses(model, placement);
-    await network.enforce(placement.services);
-    // Settling uses what is closed below it.
-    this.#stack.defer(() => this.#settling);
+    await placer.settle(model, placement);
     this.#stack.defer(() => this.#removeReady());
+    this.#stack.defer(() => changeOver.end());
     this.#isUp = true;
-    await this.#writeReady();
+    await this.#settled(placed);
+    changeOver.begin();
   }
 
   describe(): ReadyFile {
     const { control, issuers, network, runner, placer, stateDirectory } = this.#running;
-    const { model, placement } = this.#current ?? {};
-    if (model === undefined || placement === undefined) throw new TypeError('nothing is placed');
+    const { model, placement } = this.#current;
     const services = [...placement.services].map(([name, { inbound, app }]): [string, ReadyService] => {
       const namespace = placer.ends.get(name)?.namespace;
       const { pid, isStandIn = false } = runner.processOf(name) ?? {};
@@ -187,9 +199,9 @@ class RunningSystem {
           kind === 'gateway' ? `https://${host}:${port}` : `for ${count(placement.services.size, 'service')}`,
         );
       }),
-      ...services.map(async child => {
-        await child.ready(READY_WITHIN_MS);
-        progress.ready(child.name, this.#describeProcess(child.name));
+      ...services.map(async start => {
+        await start.ready(READY_WITHIN_MS);
+        progress.ready(start.name, this.#describeProcess(start.name));
       }),
     ];
     const { promise: interrupted, reject } = Promise.withResolvers<never>();
@@ -205,8 +217,8 @@ class RunningSystem {
   }
 
   #describeProcess(name: string): string {
-    const { runner } = this.#running;
-    const app = this.#current?.placement.services.get(name)?.app;
+    const { changeOver, runner } = this.#running;
+    const app = changeOver.latest?.placement.services.get(name)?.app;
     if (app === undefined) return '';
     const kind = runner.processOf(name)?.isStandIn === true ? 'stand-in at' : 'at';
     return `${kind} ${app.host}:${app.port}`;
@@ -214,49 +226,10 @@ class RunningSystem {
 
   // ---- changes of a running system
 
-  #placed(model: Model, placement: Placement): void {
-    this.#wanted = { model, placement };
-    if (!this.#isUp) {
-      this.#current = this.#wanted;
-      return;
-    }
-    this.#settling = this.#settling
-      .then(async () => this.#settle({ model, placement }))
-      .catch((error: Error) => {
-        this.#options.progress.note(
-          `the change of the model is not complete on this machine: ${error.message}`,
-        );
-      });
-  }
-
-  /** Once control has taken a new placement, processes and network follow. */
-  async #settle(next: Placed): Promise<void> {
-    const { model, placement } = next;
-    const { control, issuers, network, runner, placer } = this.#running;
-    if (
-      !(await eventually(() => control.model === model || this.#wanted?.model !== model, SETTLE_WITHIN_MS))
-    ) {
-      throw new UpError('not-taken', 'control did not take it');
-    }
-    // Overtaken by a later change, which sees to everything.
-    if (control.model !== model) return;
-    this.#current = next;
-    await issuers.start(model);
-    const started = await runner.run(model, placement);
-    const isApplied = () =>
-      control.status().points.every(point => point.appliedVersion >= point.wantedVersion);
-    await eventually(isApplied, SETTLE_WITHIN_MS);
-    if (this.#wanted?.model === model) {
-      await network.enforce(placement.services);
-      await network.leave(placer.takeLeavers(model));
-    }
+  /** Another model is in force. */
+  async #settled({ model, placement }: Placed): Promise<void> {
+    await writeExternalVariables(this.#running, model, placement);
     await this.#writeReady();
-    await Promise.all(
-      started.map(async child => {
-        await child.ready(READY_WITHIN_MS);
-        this.#options.progress.ready(child.name, this.#describeProcess(child.name));
-      }),
-    );
   }
 
   // ---- the rest
@@ -284,7 +257,20 @@ class RunningSystem {
   async #removeReady(): Promise<void> {
     this.#isUp = false;
     await this.#writing;
-    await removeReadyFile(this.#running.stateDirectory);
+    const { stateDirectory } = this.#running;
+    await Promise.all([removeReadyFile(stateDirectory), removeExternalVariables(stateDirectory)]);
+  }
+
+  /** What is left of a state directory that a failed start made; of one that was up, all. */
+  #remains(): readonly string[] | undefined {
+    if (this.#failure === undefined) return undefined;
+    return FAULTS_OF_PROCESSES.some(code => hasCode(this.#failure, code)) ? ['logs'] : [];
+  }
+
+  get #current(): Placed {
+    const placed = this.#running.changeOver.current;
+    if (placed === undefined) throw new TypeError('nothing is placed');
+    return placed;
   }
 
   #carryOn(): void {
@@ -295,16 +281,6 @@ class RunningSystem {
     if (this.#parts === undefined) throw new TypeError('the system is not open');
     return this.#parts;
   }
-}
-
-async function eventually(condition: () => boolean, withinMs: number): Promise<boolean> {
-  const POLL_MS = 20;
-  const end = performance.now() + withinMs;
-  while (!condition()) {
-    if (performance.now() > end) return false;
-    await new Promise(resolve => setTimeout(resolve, POLL_MS));
-  }
-  return true;
 }
 
 function count(amount: number, noun: string): string {

@@ -1,5 +1,11 @@
 import { CodedError } from '#base/error';
 
 export class UpError extends CodedError<
-  'port-taken' | 'no-state-directory' | 'other-trust-domain' | 'interrupted' | 'not-taken'
+  | 'port-taken'
+  | 'no-state-directory'
+  | 'other-trust-domain'
+  | 'interrupted'
+  | 'no-run'
+  | 'no-program'
+  | 'no-answer'
 > {}

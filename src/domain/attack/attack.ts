@@ -43,9 +43,16 @@ export type Shot = {
 };
 
 export type Expectation =
-  /** Ringwall itself answers with one of these reasons; some refusals may also close without an answer. */
-  | { readonly kind: 'refused'; readonly reasons: readonly Reason[]; readonly orClosed?: true }
-  /** No TLS session comes up, or it ends before an answer. */
+  /** Ringwall itself answers with one of these reasons. */
+  | {
+      readonly kind: 'refused';
+      readonly reasons: readonly Reason[];
+      /** Or it closes without an answer. */
+      readonly orClosed?: true;
+      /** Silence is no refusal: it waits for what it should not take. */
+      readonly atOnce?: true;
+    }
+  /** No session comes up, or it ends before an answer. */
   | { readonly kind: 'no-session' }
   /** No connection comes up at all. */
   | { readonly kind: 'no-connection' }
@@ -53,6 +60,8 @@ export type Expectation =
   | { readonly kind: 'cut' }
   /** The request passes, and its record says this: what was forged was not believed. */
   | { readonly kind: 'recorded'; readonly user?: string; readonly requestIdIsNot?: string }
+  /** It is refused, for whatever reason, and the ledger has every refusal that its service saw in this proof. */
+  | { readonly kind: 'refusal-recorded' }
   /** The check of the ledger itself says so. */
   | { readonly kind: 'detected' };
 

@@ -1,6 +1,6 @@
 import { shot } from './shot.ts';
 import type { Attack, LedgerCheck } from './attack.ts';
-import { edgeProbe, legitimate, requestOf } from './field.ts';
+import { describeEntry, edgeProbe, legitimate, onEntry, requestOf, type Entry } from './field.ts';
 
 const REFERENCES = ['CWE-778', 'ASVS 16.4.2', 'T1070'];
 
@@ -103,4 +103,36 @@ const injectsRecord: Attack = {
     ),
 };
 
-export const AUDIT_ATTACKS: readonly Attack[] = [...ledgerChecks, choosesRequestId, injectsRecord];
+const hidesInRefusal: Attack = {
+  id: 'audit/attacks-recorded',
+  ring: 'audit',
+  vantage: 'outside',
+  title: 'is refused, and hopes that nobody has written it down',
+  references: ['CWE-778', 'ASVS 16.3.2', 'T1562.008'],
+  aim: field =>
+    field.entries.flatMap(entry => {
+      const probe = refusedAnywhere(entry);
+      if (probe === undefined) return [];
+      return shot(hidesInRefusal, {
+        place: entry.service,
+        service: entry.service,
+        target: `${describeEntry(entry)}, refused for its path, and all other refused attacks`,
+        probe,
+        control: legitimate(entry),
+        expect: { kind: 'refusal-recorded' },
+      });
+    }),
+};
+
+function refusedAnywhere(entry: Entry) {
+  const control = legitimate(entry);
+  if (!('message' in control) || control.message.kind !== 'request') return undefined;
+  return onEntry(entry, { ...control.message, path: '/../' });
+}
+
+export const AUDIT_ATTACKS: readonly Attack[] = [
+  ...ledgerChecks,
+  choosesRequestId,
+  injectsRecord,
+  hidesInRefusal,
+];

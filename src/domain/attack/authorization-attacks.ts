@@ -8,104 +8,117 @@ import {
   legitimate,
   messageOf,
   messageOfCall,
+  type Entry,
   type Field,
-  type InboundEntry,
 } from './field.ts';
 
 const REFERENCES = ['API5:2023', 'CWE-862', 'ASVS 8.2.1', 'T1021'];
 
-/** Every pair of services of which the first may not call the second. */
-const undeclaredPair: Attack = {
-  id: 'authorization/undeclared-pair',
-  ring: 'authorization',
-  vantage: 'service',
-  title: 'calls a service that it may not call, with its own real identity',
-  references: REFERENCES,
-  aim: field =>
-    pairs(field.model).flatMap(([caller, callee]) => {
-      if (callsOf(caller, callee).length > 0) return [];
-      const way = field.entries.find(entry => entry.service === callee.name);
-      if (way === undefined) return [];
-      return shot(undeclaredPair, {
-        place: `${caller.name}/${callee.name}`,
-        service: callee.name,
-        target: `${caller.name} → ${callee.name}`,
-        probe: asService(caller.name, callee.name, likelyMessage(field, callee)),
-        control: legitimate(way),
-        expect: refusal(callee),
-      });
-    }),
-};
+/** What a service asks of another against the model, and the way between them that is open. */
+type Forbidden = { readonly message: Message; readonly way: Entry };
 
-/** For each pair that may, a method that may not. */
-const undeclaredMethod: Attack = {
-  id: 'authorization/undeclared-method',
-  ring: 'authorization',
-  vantage: 'service',
-  title: 'calls a service that it may call, with a method that it may not use',
-  references: REFERENCES,
-  aim: field => atDeclaredPairs(undeclaredMethod, field, httpCalls => methodOutside(httpCalls)),
-};
+const FORBIDDEN: readonly {
+  readonly name: string;
+  readonly title: string;
+  readonly references: readonly string[];
+  /** Whom the service asks: the agent of the other, with its real identity, or its own. */
+  readonly of: 'callee' | 'own-agent';
+  /** `undefined` where this pair gives no target. */
+  readonly ask: (field: Field, caller: Service, callee: Service) => Forbidden | undefined;
+}[] = [
+  {
+    name: 'undeclared-pair',
+    title: 'calls a service that it may not call, with its own real identity',
+    references: REFERENCES,
+    of: 'callee',
+    ask: (field, caller, callee) => {
+      const way = field.entries.find(({ service }) => service === callee.name);
+      if (way === undefined || callsOf(caller, callee).length > 0) return undefined;
+      // A request that somebody else may make: so only the caller is wrong.
+      return { message: messageOfEntry(way), way };
+    },
+  },
+  {
+    name: 'undeclared-method',
+    title: 'calls a service that it may call, with a method that it may not use',
+    references: REFERENCES,
+    of: 'callee',
+    ask: besideItsCalls(methodOutside),
+  },
+  {
+    name: 'undeclared-path',
+    title: 'calls a service that it may call, at a path that it may not use',
+    references: REFERENCES,
+    of: 'callee',
+    ask: besideItsCalls(pathOutsideOf),
+  },
+  {
+    name: 'own-agent-method',
+    title: 'asks its own agent for a method that it may not use',
+    references: REFERENCES,
+    of: 'own-agent',
+    ask: besideItsCalls(methodOutside),
+  },
+  {
+    name: 'own-agent-path',
+    title: 'asks its own agent for a path that it may not use',
+    references: REFERENCES,
+    of: 'own-agent',
+    ask: besideItsCalls(pathOutsideOf),
+  },
+  {
+    name: 'plays-gateway',
+    title: "comes past the gateway to a routed service, with the gateway's own headers",
+    references: ['API5:2023', 'CWE-441', 'ASVS 13.2.1'],
+    of: 'callee',
+    ask: (field, caller, callee) => {
+      const way = field.doors.find(({ service }) => service === callee.name);
+      if (way === undefined || callsOf(caller, callee).length > 0) return undefined;
+      const message = messageOf(way.method, way.path, [
+        ['X-Ringwall-Caller', `spiffe://${field.model.trustDomain}/ns/ringwall/sa/gateway`],
+        ['X-Ringwall-Client', 'user:admin'],
+        ['X-Ringwall-User', 'admin'],
+      ]);
+      return { message, way };
+    },
+  },
+];
 
-const undeclaredPath: Attack = {
-  id: 'authorization/undeclared-path',
-  ring: 'authorization',
-  vantage: 'service',
-  title: 'calls a service that it may call, at a path that it may not use',
-  references: REFERENCES,
-  aim: field => atDeclaredPairs(undeclaredPath, field, httpCalls => pathOutsideOf(httpCalls)),
-};
-
-const ownAgentMethod: Attack = {
-  id: 'authorization/own-agent-method',
-  ring: 'authorization',
-  vantage: 'service',
-  title: 'asks its own agent for a method that it may not use',
-  references: REFERENCES,
-  aim: field => atOwnAgent(ownAgentMethod, field, httpCalls => methodOutside(httpCalls)),
-};
-
-const ownAgentPath: Attack = {
-  id: 'authorization/own-agent-path',
-  ring: 'authorization',
-  vantage: 'service',
-  title: 'asks its own agent for a path that it may not use',
-  references: REFERENCES,
-  aim: field => atOwnAgent(ownAgentPath, field, httpCalls => pathOutsideOf(httpCalls)),
-};
-
-/** A neighbour plays the gateway: calls what only routes may reach, with the headers that the gateway sets. */
-const playsGateway: Attack = {
-  id: 'authorization/plays-gateway',
-  ring: 'authorization',
-  vantage: 'service',
-  title: "comes past the gateway to a routed service, with the gateway's own headers",
-  references: ['API5:2023', 'CWE-441', 'ASVS 13.2.1'],
-  aim: field =>
-    field.doors.flatMap(door => {
-      const callee = field.model.services.get(door.service);
-      if (callee === undefined) return [];
-      return [...field.model.services.values()].flatMap(caller => {
-        if (caller.name === callee.name || callsOf(caller, callee).length > 0) return [];
-        return shot(playsGateway, {
-          place: `${caller.name}/${callee.name}`,
-          service: callee.name,
-          target: `${caller.name} → ${callee.name}: ${door.method} ${door.path} as if by the gateway`,
-          probe: asService(
-            caller.name,
-            callee.name,
-            messageOf(door.method, door.path, [
-              ['X-Ringwall-Caller', `spiffe://${field.model.trustDomain}/ns/ringwall/sa/gateway`],
-              ['X-Ringwall-Client', 'user:admin'],
-              ['X-Ringwall-User', 'admin'],
-            ]),
-          ),
-          control: legitimate(door),
-          expect: { kind: 'refused', reasons: ['no-such-call'] },
+const forbidden = FORBIDDEN.map(({ name, title, references, of, ask }) => {
+  const attack: Attack = {
+    id: `authorization/${name}`,
+    ring: 'authorization',
+    vantage: 'service',
+    title,
+    references,
+    aim: field =>
+      pairs(field.model).flatMap(([caller, callee]) => {
+        const asked = ask(field, caller, callee);
+        if (asked === undefined) return [];
+        const { message, way } = asked;
+        const place = `${caller.name}/${callee.name}`;
+        if (of === 'callee') {
+          return shot(attack, {
+            place,
+            service: callee.name,
+            target: `${caller.name} → ${callee.name}: ${describeMessage(message)}`,
+            probe: asService(caller.name, callee.name, message),
+            control: legitimate(way),
+            expect: refusal(callee),
+          });
+        }
+        return shot(attack, {
+          place,
+          service: caller.name,
+          target: `${caller.name} → its agent → ${callee.name}: ${describeMessage(message)}`,
+          probe: throughOwnAgent(caller.name, callee.name, message),
+          control: throughOwnAgent(caller.name, callee.name, messageOfEntry(way)),
+          expect: refusal(callee),
         });
-      });
-    }),
-};
+      }),
+  };
+  return attack;
+});
 
 /** A declared call that claims to come for a user: it passes, and nobody believes the claim. */
 const claimsUser: Attack = {
@@ -184,17 +197,7 @@ const scopePrefix: Attack = {
     }),
 };
 
-export const AUTHORIZATION_ATTACKS: readonly Attack[] = [
-  undeclaredPair,
-  undeclaredMethod,
-  undeclaredPath,
-  ownAgentMethod,
-  ownAgentPath,
-  playsGateway,
-  claimsUser,
-  withoutScope,
-  scopePrefix,
-];
+export const AUTHORIZATION_ATTACKS: readonly Attack[] = [...forbidden, claimsUser, withoutScope, scopePrefix];
 
 type HttpCall = Extract<Call, { kind: 'http' }>;
 
@@ -213,12 +216,12 @@ function asService(caller: string, callee: string, message: Message): Probe {
   return { kind: 'inbound', service: callee, certificate: { kind: 'service', service: caller }, message };
 }
 
-/** A request that somebody else may make: so only the caller is wrong. */
-function likelyMessage(field: Field, callee: Service): Message {
-  const entry = field.inboundEntries.find(({ service }) => service === callee.name);
-  if (entry !== undefined) return messageOfCall(entry.call);
-  const door = field.doors.find(({ service }) => service === callee.name);
-  return door === undefined ? messageOf('GET', '/') : messageOf(door.method, door.path);
+function throughOwnAgent(caller: string, callee: string, message: Message): Probe {
+  return { kind: 'outbound', caller, callee, message };
+}
+
+function messageOfEntry(way: Entry): Message {
+  return way.kind === 'inbound' ? messageOfCall(way.call) : messageOf(way.method, way.path);
 }
 
 /** A TCP service has no words for a refusal: its agent closes. */
@@ -226,58 +229,18 @@ function refusal(callee: Service): Shot['expect'] {
   return callee.protocol === 'tcp' ? { kind: 'no-session' } : { kind: 'refused', reasons: ['no-such-call'] };
 }
 
-function atDeclaredPairs(
-  attack: Attack,
-  field: Field,
-  message: (calls: readonly HttpCall[]) => Message | undefined,
-): Shot[] {
-  return declaredPairs(field).flatMap(({ entry, calls }) => {
-    const made = message(calls);
-    if (made === undefined) return [];
-    return shot(attack, {
-      place: `${entry.caller}/${entry.service}`,
-      service: entry.service,
-      target: `${entry.caller} → ${entry.service}: ${describeMessage(made)}`,
-      probe: asService(entry.caller, entry.service, made),
-      control: legitimate(entry),
-      expect: { kind: 'refused', reasons: ['no-such-call'] },
-    });
-  });
-}
-
-function atOwnAgent(
-  attack: Attack,
-  field: Field,
-  message: (calls: readonly HttpCall[]) => Message | undefined,
-): Shot[] {
-  return declaredPairs(field).flatMap(({ entry, calls }) => {
-    const made = message(calls);
-    if (made === undefined) return [];
-    return shot(attack, {
-      place: `${entry.caller}/${entry.service}`,
-      service: entry.caller,
-      target: `${entry.caller} → its agent → ${entry.service}: ${describeMessage(made)}`,
-      probe: { kind: 'outbound', caller: entry.caller, callee: entry.service, message: made },
-      control: {
-        kind: 'outbound',
-        caller: entry.caller,
-        callee: entry.service,
-        message: messageOfCall(entry.call),
-      },
-      expect: { kind: 'refused', reasons: ['no-such-call'] },
-    });
-  });
-}
-
-/** Each declared pair with its first call as entry, and all of its HTTP calls. */
-function declaredPairs(
-  field: Field,
-): { readonly entry: InboundEntry; readonly calls: readonly HttpCall[] }[] {
-  return pairs(field.model).flatMap(([caller, callee]) => {
+/** At each pair of which one calls the other by HTTP: a request that none of these calls is. */
+function besideItsCalls(
+  outside: (calls: readonly HttpCall[]) => Message | undefined,
+): (field: Field, caller: Service, callee: Service) => Forbidden | undefined {
+  return (field, caller, callee) => {
     const calls = callsOf(caller, callee).filter(call => call.kind === 'http');
-    const entry = field.inboundEntries.find(way => way.caller === caller.name && way.service === callee.name);
-    return calls.length === 0 || entry === undefined ? [] : [{ entry, calls }];
-  });
+    const way = field.inboundEntries.find(
+      entry => entry.caller === caller.name && entry.service === callee.name,
+    );
+    const message = outside(calls);
+    return way === undefined || message === undefined ? undefined : { message, way };
+  };
 }
 
 /** The first call's path with a method that no call of the pair has there. */

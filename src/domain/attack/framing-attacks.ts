@@ -232,7 +232,7 @@ const FRAMINGS: readonly Framing[] = [
     name: 'method-not-token',
     title: 'uses a method that is no token',
     references: ['CWE-20'],
-    build: c => `G@T\u0001 ${c.path} HTTP/1.1\r\nHost: ${c.host}\r\n\r\n`,
+    build: c => `${c.method}\u0001 ${c.path} HTTP/1.1\r\nHost: ${c.host}\r\n\r\n`,
   },
   {
     name: 'target-control',

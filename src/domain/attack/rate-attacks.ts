@@ -147,7 +147,7 @@ const tooLong: Attack = {
         target: `${entry.host}: ${entry.method} ${entry.path} with ${size} bytes`,
         probe: edgeProbe(entry, { kind: 'raw', text }),
         control: legitimate(entry),
-        expect: { kind: 'refused', reasons: ['request-too-large'] },
+        expect: { kind: 'refused', reasons: ['request-too-large'], atOnce: true },
       });
     }),
 };

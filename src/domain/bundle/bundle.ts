@@ -88,7 +88,7 @@ const common = {
   /** The name of the enforcement point that this bundle is for; no other may apply it. */
   point: text,
   /** Grows with every change; a point never goes back. */
-  version: Type.Integer({ minimum: 1 }),
+  version: Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER }),
   /** `sha256:<hex>` of the model's text. */
   model: text,
   /** Certificates of the trust domain's roots, PEM. */

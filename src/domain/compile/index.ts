@@ -6,4 +6,5 @@
  */
 export { compile } from './compile.ts';
 export type { CompileInput } from './compile.ts';
+export { stageNewcomers } from './stage-newcomers.ts';
 export type { AgentPlacement, GatewayPlacement, Placement, ServicePlacement } from './placement.ts';

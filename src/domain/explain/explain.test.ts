@@ -34,6 +34,7 @@ services:
   payment:
     data: restricted
     listen: http 8083
+    egress: [https://bank.example, "https://bank.example:8443"]
   db:
     data: internal
     listen: tcp 5432
@@ -92,6 +93,60 @@ for (const [caller, callee, method, path, reason, line, difference] of refused) 
     assert.match(answer.nearest?.difference ?? '', difference);
   });
 }
+
+for (const url of [
+  'https://bank.example',
+  'https://bank.example/any/path?q=1',
+  'HTTPS://BANK.example:443',
+  'https://bank.example:8443/x',
+]) {
+  test(`explain() allows payment → ${url} by its line of egress`, () => {
+    const answer = ask('payment', url, 'DELETE', '/x');
+    assert.ok(answer.kind === 'allowed', JSON.stringify(answer));
+    assert.equal(answer.by.at.line, 32);
+    assert.equal(answer.by.rule, url.includes('8443') ? 'egress/payment/1' : 'egress/payment/0');
+  });
+}
+
+for (const [caller, url, rule, difference] of [
+  ['checkout', 'https://bank.example', 'egress/payment/0', 'it is for payment, not checkout'],
+  ['outside', 'https://bank.example', 'egress/payment/0', 'it is for payment, not outside'],
+  ['payment', 'https://bank.example:9443', 'egress/payment/0', 'it leads to https://bank.example'],
+  ['payment', 'http://bank.example', 'egress/payment/0', 'it leads to https://bank.example'],
+  ['payment', 'https://bank.example.evil.test', 'egress/payment/0', 'it leads to https://bank.example'],
+  ['payment', 'ftp://bank.example', 'egress/payment/0', 'it leads to https://bank.example'],
+  ['checkout', 'https://bank.example:8443', 'egress/payment/1', 'it is for payment, not checkout'],
+] as const) {
+  test(`explain() refuses ${caller} → ${url} and names the nearest line of egress`, () => {
+    const answer = ask(caller, url, 'GET');
+    assert.ok(answer.kind === 'refused', JSON.stringify(answer));
+    assert.equal(answer.reason, 'no-such-call');
+    assert.deepEqual([answer.nearest?.rule.rule, answer.nearest?.difference], [rule, difference]);
+  });
+}
+
+test('explain() of a URL refuses ambiguous paths and what is no URL, and knows its caller', () => {
+  assert.equal(
+    (ask('payment', 'https://bank.example', 'GET', '/a/../b') as { reason?: string }).reason,
+    'ambiguous-path',
+  );
+  assert.equal(ask('payment', 'https://', 'GET').kind, 'unknown-name');
+  assert.equal(ask('nobody', 'https://bank.example', 'GET').kind, 'unknown-name');
+  const near = ask('payment', 'bank.example', 'GET');
+  assert.ok(near.kind === 'unknown-name' && near.known.includes('https://bank.example'));
+});
+
+test('explain() names nothing nearest where no service reaches anything outside', () => {
+  const sealed = parseModel({
+    file: 'x.yaml',
+    text: TEXT.replace(/ +egress: .*\n/, ''),
+    directory: '/',
+  });
+  assert.ok(sealed.kind === 'model');
+  const question = { caller: 'payment', callee: 'https://bank.example', method: 'GET', path: '/' };
+  const answer = explain(sealed.model, question);
+  assert.ok(answer.kind === 'refused' && answer.nearest === undefined);
+});
 
 test('explain() refuses a path with two readings before it looks at rules', () => {
   for (const path of ['/products/../charges', '/products%2f7', '//products', 'products']) {

@@ -1,11 +1,12 @@
 import { OUTSIDE, type Call, type Model, type Position, type Route } from '#domain/model';
 import { matchesPattern, normalisePath, type PathFault } from '#domain/path';
 import type { Reason } from '#domain/decision';
+import { egressView, explainEgress, isUrl, originsOf } from './explain-egress.ts';
 
 export type Question = {
   /** A service, or `outside`. */
   readonly caller: string;
-  /** A service; from outside a declared host as well. */
+  /** A service, or the URL of something outside; from outside a declared host as well. */
   readonly callee: string;
   readonly method: string;
   /** As a client sends it, without query. */
@@ -42,6 +43,11 @@ type Candidate = RuleView & {
 export function explain(model: Model, question: Question): Explanation {
   const { caller, callee } = question;
   if (caller !== OUTSIDE && !model.services.has(caller)) return unknownName(model, caller);
+  const normal =
+    question.method === 'connect' ? { kind: 'path' as const, path: '/' } : normalisePath(question.path);
+  if (isUrl(callee)) {
+    return normal.kind === 'refused' ? refusePath(normal.reason) : explainEgress(model, question);
+  }
   const host = model.edge.hosts.find(candidate => candidate.host === callee.toLowerCase());
   if (!model.services.has(callee) && (caller !== OUTSIDE || host === undefined))
     return unknownName(model, callee);
@@ -52,7 +58,6 @@ export function explain(model: Model, question: Question): Explanation {
       : rule.callee === callee,
   );
   const method = question.method === 'connect' ? 'connect' : question.method.toUpperCase();
-  const normal = method === 'connect' ? { kind: 'path' as const, path: '/' } : normalisePath(question.path);
   if (normal.kind === 'refused') return refusePath(normal.reason);
 
   const [best] = rules
@@ -73,8 +78,7 @@ export function findRule(model: Model, name: string): RuleView | undefined {
   for (const rule of collectRules(model)) if (rule.rule === name) return view(rule);
   for (const { name: caller, egress } of model.services.values()) {
     const found = egress.find(({ rule }) => rule === name);
-    if (found === undefined) continue;
-    return { rule: name, at: found.at, caller, callee: found.origin, methods: ['reach'], path: undefined };
+    if (found !== undefined) return egressView(caller, found);
   }
   return undefined;
 }
@@ -190,7 +194,12 @@ function unknownName(model: Model, name: string): Explanation {
   return {
     kind: 'unknown-name',
     name,
-    known: [OUTSIDE, ...model.edge.hosts.map(({ host }) => host), ...model.services.keys()],
+    known: [
+      OUTSIDE,
+      ...model.edge.hosts.map(({ host }) => host),
+      ...model.services.keys(),
+      ...originsOf(model),
+    ],
   };
 }
 

@@ -15,7 +15,7 @@ export { TileEdge } from './tile-edge.ts';
 export type { Tile } from './tile-edge.ts';
 export { TreeReader } from './tree-reader.ts';
 export type { ReadTile } from './tree-reader.ts';
-export { decodeBundle, encodeBundle } from './entry-bundle.ts';
+export { decodeBundle, eachEntry, encodeBundle } from './entry-bundle.ts';
 export { formatKey, noteKey, openNote, parseKey, signNote } from './note.ts';
 export type { NoteKey, Signer } from './note.ts';
 export { openCheckpoint, parseCheckpoint, signCheckpoint } from './checkpoint.ts';

@@ -115,6 +115,8 @@ export type Run = {
   /** Absolute; default: the folder of the model file. */
   readonly directory: string;
   readonly env: Readonly<Record<string, string>>;
+  /** Of the command. */
+  readonly at: Position;
 };
 
 /** All calls that a service may make to one other service. */

@@ -118,6 +118,7 @@ services:
       command: ['node', 'my web.js', '--x=a b'],
       directory: '/srv/shop',
       env: {},
+      at: { file: web?.at.file, line: 34, column: 10 },
     });
     assert.deepEqual(
       web?.calls.map(({ service, calls }) => [service, calls.map(({ rule }) => rule)]),
@@ -142,6 +143,7 @@ services:
       command: ['node', 'a.js', 'a.js'],
       directory: '/srv/shop/rpc',
       env: { N: '1', T: 'true', S: 'x y', E: '' },
+      at: { file: rpc?.at.file, line: 43, column: 21 },
     });
     assert.deepEqual([db?.record, db?.run?.command], ['relaxed', ['postgres', '-D', 'data']]);
   });

@@ -195,7 +195,7 @@ function refuseEnvironmentConflicts({ calls, egress }: ServiceRead['fields'], re
 function readRun(read: Text | RunRead, stems: ReadonlySet<string>, reading: Reading): Run | undefined {
   if (read.kind === 'text') {
     const command = reading.take(read, splitCommand(read.text));
-    return command && { command, directory: reading.directory, env: {} };
+    return command && { command, directory: reading.directory, env: {}, at: reading.at(read) };
   }
   const { command: written, directory, env } = read.fields;
   const command =
@@ -213,6 +213,7 @@ function readRun(read: Text | RunRead, stems: ReadonlySet<string>, reading: Read
     command: [program, ...rest],
     directory: isAbsolute(folder) ? folder : join(reading.directory, folder),
     env: Object.fromEntries(variables),
+    at: reading.at(written ?? read),
   };
 }
 

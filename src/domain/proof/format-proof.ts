@@ -44,20 +44,36 @@ function summaryLine({ results, durationMs }: Pick<Proof, 'results' | 'durationM
   return `${results.length} attacks of ${kinds} kinds in ${seconds} s: ${held} held, ${failed} failed, ${inconclusive} inconclusive`;
 }
 
-function formatMatrix({ matrix }: Proof, paint: Paint): string[] {
+function formatMatrix(proof: Proof, paint: Paint): string[] {
   const rings = Object.keys(SHORT) as Ring[];
-  const services = Object.entries(matrix);
+  const services = Object.entries(proof.matrix);
   const nameWidth = Math.max(7, ...services.map(([name]) => name.length));
-  const header = rings.map(ring => SHORT[ring].padEnd(COLUMN)).join('');
+  const texts = services.flatMap(([, cells]) => rings.map(ring => cellText(cells[ring], proof)));
+  const width = Math.max(COLUMN, ...texts.map(text => text.length + 1));
+  const header = rings.map(ring => SHORT[ring].padEnd(width)).join('');
   return [
     `${''.padEnd(nameWidth)}  ${header}`.trimEnd(),
     ...services.map(([name, cells]) => {
-      const row = rings.map(
-        ring => paint(cells[ring].state, cells[ring].state) + ' '.repeat(COLUMN - cells[ring].state.length),
-      );
+      const row = rings.map(ring => {
+        const text = cellText(cells[ring], proof);
+        return paint(text, cells[ring].state) + ' '.repeat(width - text.length);
+      });
       return `${name.padEnd(nameWidth)}  ${row.join('')}`.trimEnd();
     }),
   ];
+}
+
+const AGE_UNITS = [
+  [3_600, 'h'],
+  [60, 'm'],
+] as const;
+
+/** `proven`, or `proven 3h` when it rests on an attack of an earlier proof. */
+function cellText({ state, sinceMs }: Cell, { startedMs, durationMs }: Proof): string {
+  if (sinceMs === null || sinceMs >= startedMs) return state;
+  const seconds = Math.floor((startedMs + durationMs - sinceMs) / 1000);
+  const [unitS, unit] = AGE_UNITS.find(([unitS]) => seconds >= unitS) ?? [1, 's'];
+  return `${state} ${Math.floor(seconds / unitS)}${unit}`;
 }
 
 /** What the words of the matrix mean, of those that stand in it. */
@@ -76,15 +92,17 @@ function formatLegend({ matrix }: Proof): string[] {
 
 const COLUMN = 'declared'.length + 1;
 
-/** Why cells are not green, each reason once. */
-function formatCells({ matrix }: Proof): string[] {
+/** Why cells are not green where nothing below says it, each reason once. */
+function formatCells({ matrix, startedMs }: Proof): string[] {
   const reasons = new Map<
     string,
     { state: Cell['state']; rings: Set<string>; services: Set<string>; why: string }
   >();
   for (const [service, cells] of Object.entries(matrix)) {
-    for (const [ring, { state, why }] of Object.entries(cells)) {
-      if (state !== 'missing') continue;
+    for (const [ring, { state, why: cause, sinceMs, proofs }] of Object.entries(cells)) {
+      const isEarlier = sinceMs !== null && sinceMs < startedMs;
+      if (state !== 'missing' && !(isEarlier && state !== 'proven')) continue;
+      const why = isEarlier ? `${cause} (proofs/${proofs[0] ?? ''})` : cause;
       const entry = reasons.get(why) ?? { state, rings: new Set(), services: new Set(), why };
       entry.rings.add(ring);
       entry.services.add(service);
@@ -124,6 +142,7 @@ function formatFailure({ shot, verdict, evidence }: ShotResult, paint: Paint): s
     ...(evidence.sent === '' ? [] : [`  sent      ${firstLine(evidence.sent)}`]),
     ...(evidence.received === '' ? [] : [`  received  ${firstLine(evidence.received)}`]),
     `  replay    ${evidence.replay}`,
+    ...(evidence.byHand === undefined ? [] : [`  by hand   ${evidence.byHand}`]),
   ];
 }
 

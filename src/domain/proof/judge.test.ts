@@ -25,7 +25,7 @@ function verdictOn(
   observation: Observation,
   more: Partial<Met> & { readonly ring?: Shot['attack']['ring'] } = {},
 ) {
-  const { ring = 'authorization', control = PASSED, record } = more;
+  const { ring = 'authorization', control = PASSED, record, letThrough = false } = more;
   const attack = {
     id: `${ring}/x`,
     ring,
@@ -35,7 +35,7 @@ function verdictOn(
     aim: () => [],
   } as const;
   const probe = { kind: 'ledger', check: 'intact' } as const;
-  return judge({ attack, expect, control: probe }, { control, observation, record }).kind;
+  return judge({ attack, expect, control: probe }, { control, observation, record, letThrough }).kind;
 }
 
 test('judge() holds on a refusal for a reason of the ring under attack', () => {
@@ -52,6 +52,19 @@ test('judge() fails when the service answered, whatever it answered', () => {
 test('judge() fails when the attack was forwarded and the service did not answer', () => {
   assert.equal(verdictOn(REFUSED, refusedBy('upstream-unreachable')), 'failed');
   assert.equal(verdictOn(REFUSED, refusedBy('upstream-timeout')), 'failed');
+});
+
+test('judge() fails when the wall under attack let it through, and only one behind it refused', () => {
+  for (const reason of ['no-such-call', 'rate-limited', 'malformed-request'] as const) {
+    assert.equal(verdictOn(REFUSED, refusedBy(reason), { letThrough: true }), 'failed');
+  }
+  assert.equal(verdictOn(REFUSED, refusedBy('no-such-call'), { letThrough: false }), 'held');
+});
+
+test('judge() takes silence for a hole only where the refusal must come at once', () => {
+  assert.equal(verdictOn({ ...REFUSED, atOnce: true }, SILENT), 'failed');
+  assert.equal(verdictOn({ ...REFUSED, atOnce: true }, refusedBy('no-such-call')), 'held');
+  assert.equal(verdictOn(REFUSED, SILENT), 'inconclusive');
 });
 
 test('judge() shows nothing when another ring answered first, or Ringwall was not well', () => {
@@ -83,7 +96,12 @@ test('judge() shows nothing when the legitimate request does not pass', () => {
     aim: () => [],
   } as const;
   const control = { kind: 'ledger', check: 'intact' } as const;
-  const met = { control: undefined, observation: refusedBy('no-route'), record: undefined };
+  const met = {
+    control: undefined,
+    observation: refusedBy('no-route'),
+    record: undefined,
+    letThrough: false,
+  };
   assert.equal(judge({ attack, expect: REFUSED, control }, met).kind, 'inconclusive');
 });
 
@@ -119,6 +137,15 @@ test('judge() of a record: it must be there, and believe nothing forged', () => 
   assert.equal(verdictOn(expect, PASSED, { record: { ...record, user: 'admin' } }), 'failed');
   assert.equal(verdictOn(expect, { ...PASSED, requestId: 'chosen' }, { record }), 'failed');
   assert.equal(verdictOn(expect, CLOSED, { record }), 'inconclusive');
+});
+
+test('judge() of refusals: whatever the reason, the ledger must have them', () => {
+  const record = { decision: 'refused' } as TransactionRecord;
+  const expect: Expectation = { kind: 'refusal-recorded' };
+  assert.equal(verdictOn(expect, refusedBy('ambiguous-path'), { record, ring: 'audit' }), 'held');
+  assert.equal(verdictOn(expect, refusedBy('ambiguous-path'), { ring: 'audit' }), 'failed');
+  for (const seen of [PASSED, CLOSED, NO_CONNECTION, SILENT])
+    assert.equal(verdictOn(expect, seen, { record, ring: 'audit' }), 'inconclusive');
 });
 
 test('judge() of a probe that could not be made shows nothing', () => {

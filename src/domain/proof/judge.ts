@@ -19,6 +19,8 @@ export type Met = {
   readonly observation: Observation;
   /** The ledger's record of the probe; `undefined` when none is expected or none was found. */
   readonly record: TransactionRecord | undefined;
+  /** The ledger says that the point under attack allowed it, whoever refused it behind. */
+  readonly letThrough: boolean;
 };
 
 /**
@@ -45,7 +47,7 @@ function judgeObservation(expect: Expectation, ring: Shot['attack']['ring'], met
   const { observation } = met;
   switch (expect.kind) {
     case 'refused':
-      return judgeRefusal(expect, ring, observation);
+      return judgeRefusal(expect, ring, met);
     case 'no-session':
       return judgeSession(observation);
     case 'no-connection':
@@ -58,6 +60,11 @@ function judgeObservation(expect: Expectation, ring: Shot['attack']['ring'], met
       return inconclusive(describeObservation(observation));
     case 'recorded':
       return judgeRecord(expect, met);
+    case 'refusal-recorded':
+      if (observation.kind !== 'refused') return inconclusive(describeObservation(observation));
+      if (met.record === undefined)
+        return failed(`it was ${describeObservation(observation)}, and the ledger has no record of it`);
+      return { kind: 'held', why: 'every refusal stands in the ledger' };
     case 'detected':
       if (observation.kind !== 'checked') return inconclusive(describeObservation(observation));
       return observation.detected ? held(observation) : failed(observation.detail);
@@ -69,11 +76,13 @@ function judgeObservation(expect: Expectation, ring: Shot['attack']['ring'], met
 function judgeRefusal(
   expect: Extract<Expectation, { kind: 'refused' }>,
   ring: Shot['attack']['ring'],
-  observation: Observation,
+  { observation, letThrough }: Met,
 ): Verdict {
   switch (observation.kind) {
     case 'refused': {
       const { reason } = observation;
+      // A hole behind which another wall stands is a hole.
+      if (letThrough) return failed(`it was let through, and refused only by the point behind (${reason})`);
       if (expect.reasons.includes(reason) || REASONS[reason].ring === ring) return held(observation);
       // Whatever went wrong behind the decision: the decision was to let it through.
       if (isUpstreamFault(reason))
@@ -91,8 +100,10 @@ function judgeRefusal(
     case 'passed':
     case 'connected':
       return failed(describeObservation(observation));
-    case 'no-connection':
     case 'silent':
+      if (expect.atOnce === true) return failed(`nobody refused it: ${describeObservation(observation)}`);
+      return inconclusive(describeObservation(observation));
+    case 'no-connection':
     case 'cut':
     case 'checked':
     case 'not-made':

@@ -4,7 +4,8 @@ import { parseModel, type Model } from '#domain/model';
 import type { Ring } from '#domain/rings';
 import { formatProof } from './format-proof.ts';
 import { drawMatrix } from './matrix.ts';
-import type { Proof, ShotResult } from './proof.ts';
+import type { LastResult, Proof, ShotResult } from './proof.ts';
+import { lastOf } from './standing.ts';
 
 const parsed = parseModel({
   file: 'ringwall.yaml',
@@ -53,18 +54,24 @@ function result(
       sent: 'GET / HTTP/1.1\r\nHost: shop.test\r\n',
       received,
       durationMs: 1,
-      replay: `npx ringwall prove --only ${ring}/probe@${service}`,
+      replay: `ringwall prove --only ${ring}/probe@${service}`,
+      byHand: `curl https://${service}/`,
     },
   };
 }
 
-function stateOf(
-  results: readonly ShotResult[],
-  service: string,
-  ring: Ring,
-  network: Proof['network'] = ENFORCED,
-) {
-  return drawMatrix(model, network, results)[service]?.[ring].state;
+const NOW_MS = 1_790_000_000_000;
+const HOUR_MS = 3_600_000;
+
+/** @param aimed how many attacks the model gives for each cell that has any */
+function draw(results: readonly ShotResult[], network: Proof['network'] = ENFORCED, aimed = 1) {
+  const known = results.map(result => lastOf(result, NOW_MS));
+  const all = results.flatMap(({ shot }) => Array.from({ length: aimed }, () => shot));
+  return drawMatrix({ model, network, results: known, aimed: all });
+}
+
+function stateOf(results: readonly ShotResult[], service: string, ring: Ring, network = ENFORCED) {
+  return draw(results, network)[service]?.[ring].state;
 }
 
 test('drawMatrix() is green only where every attack held', () => {
@@ -88,33 +95,75 @@ test('drawMatrix() is green only where every attack held', () => {
   );
 });
 
+test('drawMatrix() is not green where some of the attacks were not made', () => {
+  const cell = draw([result('authorization', 'front', 'held')], ENFORCED, 2)['front']?.authorization;
+  assert.equal(cell?.state, 'declared');
+  assert.match(cell.why, /held against 1 of 2 attacks/);
+  const failed = draw([result('authorization', 'front', 'failed')], ENFORCED, 2);
+  assert.equal(failed['front']?.authorization.state, 'broken');
+});
+
 test('drawMatrix() counts a result for its own service and ring only', () => {
   const results = [result('authorization', 'front', 'held')];
   assert.equal(stateOf(results, 'constructor', 'authorization'), 'declared');
   assert.equal(stateOf(results, 'front', 'vetting'), 'declared');
 });
 
+test('drawMatrix() says where the evidence is, and how old the oldest of it', () => {
+  const shots = ['a', 'b'].map(at => result('edge', 'front', 'held', at));
+  const results = shots.map((shot, at) => lastOf(shot, NOW_MS - at * HOUR_MS));
+  const aimed = shots.map(({ shot }) => shot);
+  const cell = drawMatrix({ model, network: ENFORCED, results, aimed })['front']?.edge;
+  assert.deepEqual(cell, {
+    state: 'proven',
+    why: '2 attacks, all held',
+    sinceMs: NOW_MS - HOUR_MS,
+    proofs: ['2026-09-21T131320-000Z.json', '2026-09-21T141320-000Z.json'],
+  });
+  assert.equal(draw([])['front']?.edge.sinceMs, null);
+});
+
 test('drawMatrix() says what is missing, where the classification asks for it', () => {
-  assert.equal(stateOf([], 'front', 'network', OPEN), 'missing');
-  assert.equal(drawMatrix(model, OPEN, [])['front']?.network.why, 'no privileges');
+  assert.equal(draw([], OPEN)['front']?.network.state, 'missing');
+  assert.equal(draw([], OPEN)['front']?.network.why, 'no privileges');
   assert.equal(stateOf([], 'constructor', 'supply'), 'missing');
   assert.equal(stateOf([], 'front', 'supply'), '-');
   assert.equal(stateOf([], 'constructor', 'edge'), '-');
   assert.equal(stateOf([], 'front', 'edge'), 'declared');
 });
 
-function proofOf(results: readonly ShotResult[]): Proof {
+function proofOf(results: readonly ShotResult[], earlier: readonly LastResult[] = []): Proof {
+  const known = [...results.map(made => lastOf(made, NOW_MS)), ...earlier];
+  const aimed = [
+    ...results.map(({ shot }) => shot),
+    ...earlier.map(({ service, ring }) => result(ring, service, 'held').shot),
+  ];
   return {
-    version: 1,
+    version: 2,
     system: 'shop',
     model: 'sha256:00',
-    startedMs: 0,
+    startedMs: NOW_MS,
     durationMs: 12_345,
     network: ENFORCED,
     results,
-    matrix: drawMatrix(model, ENFORCED, results),
+    earlier,
+    matrix: drawMatrix({ model, network: ENFORCED, results: known, aimed }),
   };
 }
+
+test('formatProof() says how old a cell is that rests on an earlier proof, and where a hole was seen', () => {
+  const earlier = [
+    lastOf(result('edge', 'front', 'held'), NOW_MS - 3 * HOUR_MS),
+    lastOf(result('rate', 'front', 'failed'), NOW_MS - 5 * 60_000),
+  ];
+  const text = formatProof(proofOf([result('vetting', 'front', 'held')], earlier));
+  assert.match(text, /^front +proven 3h +declared +declared +broken 5m +proven +declared /m);
+  assert.match(
+    text,
+    /^broken: rate at front: 1 of 1 attacks got through \(proofs\/2026-09-21T140820-000Z\.json\)$/m,
+  );
+  assert.match(text, /^1 attacks of 1 kinds in 12 s: 1 held, 0 failed, 0 inconclusive$/m);
+});
 
 test('formatProof() shows the matrix, what failed with its evidence, and the counts', () => {
   const text = formatProof(
@@ -131,7 +180,8 @@ test('formatProof() shows the matrix, what failed with its evidence, and the cou
   );
   assert.match(text, /request r-1, not in the ledger/);
   assert.match(text, /received {2}HTTP\/1\.1 200 OK/);
-  assert.match(text, /replay {4}npx ringwall prove --only vetting\/probe@front/);
+  assert.match(text, /replay {4}ringwall prove --only vetting\/probe@front/);
+  assert.match(text, /by hand {3}curl https:\/\/front\//);
   assert.match(text, /INCONCLUSIVE rate\/probe@front\n {2}it inconclusive/);
   assert.match(text, /missing: data, supply, detection at constructor: /);
   assert.match(text, /^3 attacks of 3 kinds in 12 s: 1 held, 1 failed, 1 inconclusive$/m);

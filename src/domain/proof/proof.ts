@@ -25,11 +25,24 @@ type Evidence = {
   readonly durationMs: number;
   /** Does just this again. */
   readonly replay: string;
+  /** Does it again with curl or openssl alone, where these can. */
+  readonly byHand?: string;
+};
+
+/** The last that is known of one shot. */
+export type LastResult = {
+  readonly id: string;
+  readonly service: string;
+  readonly ring: Ring;
+  readonly verdict: Verdict;
+  readonly atMs: number;
+  /** The file with its evidence. */
+  readonly proof: string;
 };
 
 /** Everything that one run of `ringwall prove` found. */
 export type Proof = {
-  readonly version: 1;
+  readonly version: 2;
   readonly system: string;
   /** `sha256:<hex>` of the model's text. */
   readonly model: string;
@@ -37,6 +50,8 @@ export type Proof = {
   readonly durationMs: number;
   readonly network: { readonly kind: 'enforced' } | { readonly kind: 'not-enforced'; readonly why: string };
   readonly results: readonly ShotResult[];
+  /** Of attacks that this run did not make: what earlier ones showed, as far as it still counts. */
+  readonly earlier: readonly LastResult[];
   readonly matrix: Matrix;
 };
 
@@ -44,7 +59,14 @@ export type Proof = {
 export type Matrix = Readonly<Record<string, Readonly<Record<Ring, Cell>>>>;
 
 /** `-`: neither required nor there. */
-export type Cell = { readonly state: CellState | '-'; readonly why: string };
+export type Cell = {
+  readonly state: CellState | '-';
+  readonly why: string;
+  /** When the oldest of the attacks was made that this rests on; `null` when it rests on none. */
+  readonly sinceMs: number | null;
+  /** The files with the evidence. */
+  readonly proofs: readonly string[];
+};
 
 export type Tally = { readonly held: number; readonly failed: number; readonly inconclusive: number };
 

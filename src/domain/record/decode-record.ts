@@ -16,9 +16,9 @@ export const recordShape = closed({
   timeMs: wholeCount,
   requestId: boundedText(MAX_UNITS.requestId),
   traceId: boundedText(MAX_UNITS.traceId),
-  direction: oneOf('edge', 'inbound', 'outbound', 'egress'),
+  direction: oneOf('edge', 'inbound', 'outbound', 'egress', 'operation'),
   client: closed({
-    kind: oneOf('anonymous', 'user', 'application', 'service', 'unknown'),
+    kind: oneOf('anonymous', 'user', 'application', 'service', 'operator', 'unknown'),
     id: boundedText(MAX_UNITS.id),
     address: boundedText(MAX_UNITS.address),
   }),

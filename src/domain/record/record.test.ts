@@ -60,10 +60,10 @@ const anyRecord: fc.Arbitrary<TransactionRecord> = fc.record(
     timeMs: anyCount,
     requestId: anyText(64),
     traceId: anyText(32),
-    direction: fc.constantFrom('edge', 'inbound', 'outbound', 'egress'),
+    direction: fc.constantFrom('edge', 'inbound', 'outbound', 'egress', 'operation'),
     client: fc.record(
       {
-        kind: fc.constantFrom('anonymous', 'user', 'application', 'service', 'unknown'),
+        kind: fc.constantFrom('anonymous', 'user', 'application', 'service', 'operator', 'unknown'),
         id: anyText(512),
         address: anyText(64),
       },
@@ -96,6 +96,27 @@ test('encodeRecord() equals the reference encoder, and decodeRecord() gives the 
       assert.deepEqual(decodeRecord(line), record);
     }),
   );
+});
+
+test('a connection that ended without a request has a record', () => {
+  const ended: TransactionRecord = {
+    ...sample,
+    requestId: '',
+    traceId: '',
+    client: { kind: 'unknown', id: '', address: '192.0.2.7' },
+    user: '',
+    callee: '',
+    method: '',
+    path: '',
+    rule: '',
+    reason: 'peer-unverified',
+    detail: 'the certificate has expired',
+    status: 0,
+    bytesOut: 0,
+  };
+  assert.deepEqual(decodeRecord(encodeRecord(ended)), ended);
+  const noReason = encodeRecord(ended).replace('peer-unverified', 'whatever');
+  assert.throws(() => decodeRecord(noReason), code('wrong-shape'));
 });
 
 test('encodeRecord() lets no control character through', () => {

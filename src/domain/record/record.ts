@@ -1,16 +1,20 @@
 import type { Reason } from '#domain/decision';
 
-/** One transaction at one enforcement point. A request from outside makes one at the gateway and one at each agent hop. */
+/**
+ * One transaction at one enforcement point. A request from outside makes one at the gateway and one at each agent hop.
+ * A connection that was ended before there was a request makes one too: what only a request has is then empty. So does
+ * an operation at control: its `method` is what was done, `callee` and `user` say about whom.
+ */
 export type TransactionRecord = {
-  /** Milliseconds since the epoch at which the request's first byte was read. */
+  /** Milliseconds since the epoch at which the request's first byte was read, or the connection came. */
   readonly timeMs: number;
-  /** `x-request-id`: a UUID, the same on every hop of a request. */
+  /** `x-request-id`: a UUID, the same on every hop of a request; empty without a request. */
   readonly requestId: string;
   /** W3C trace id, 32 lower-case hex digits. */
   readonly traceId: string;
-  readonly direction: 'edge' | 'inbound' | 'outbound' | 'egress';
+  readonly direction: 'edge' | 'inbound' | 'outbound' | 'egress' | 'operation';
   readonly client: {
-    readonly kind: 'anonymous' | 'user' | 'application' | 'service' | 'unknown';
+    readonly kind: 'anonymous' | 'user' | 'application' | 'service' | 'operator' | 'unknown';
     /** Anonymous id, `issuer|subject`, or SPIFFE ID; empty when unknown. */
     readonly id: string;
     /** The peer's IP address. */
@@ -22,6 +26,7 @@ export type TransactionRecord = {
   readonly caller: string;
   /** SPIFFE ID of the service that was called, an origin for egress; empty when none was chosen. */
   readonly callee: string;
+  /** Of a connection without a request: the server name that it asked for. */
   readonly host: string;
   readonly method: string;
   /** The normalised path without query; cut at 256 characters. As received (escaped) when it did not normalise. */

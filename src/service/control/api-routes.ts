@@ -206,13 +206,14 @@ function done(outcome: RolloutOutcome): unknown {
 
 /** Answers as a token endpoint does (RFC 6749 §5.1). */
 async function issueToken(control: Control, request: ReturnType<typeof tokenBody.check>): Promise<unknown> {
-  if (control.issuer === undefined) {
+  const issued = await control.issueToken(request);
+  if (issued === undefined) {
     throw new ApiProblem(
       'no-issuer',
       'the model has no local issuer, and only that one can be asked for tokens here',
     );
   }
-  const { accessToken, expiresInSeconds, scope } = await control.issuer.issueToken(request);
+  const { accessToken, expiresInSeconds, scope } = issued;
   return { access_token: accessToken, token_type: 'Bearer', expires_in: expiresInSeconds, scope };
 }
 

@@ -20,7 +20,7 @@ async function running(t: TestContext) {
       return Promise.resolve({ accessToken: 'token', expiresInSeconds: 600, scope: 'cart' });
     },
   };
-  await lab.startControl({ issuer });
+  await lab.startControl({ issuer: () => issuer });
   const get = <T>(path: string) => callControl<T>(lab.stateDir, 'GET', path);
   const post = <T>(path: string, body: unknown) => callControl<T>(lab.stateDir, 'POST', path, body);
   return { lab, get, post, issued };

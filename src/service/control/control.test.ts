@@ -3,15 +3,19 @@ import { chmod, copyFile, readFile, rm, stat, writeFile } from 'node:fs/promises
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { test } from 'node:test';
-import type { Bundle } from '#domain/bundle';
+import type { AgentBundle, Bundle } from '#domain/bundle';
 import { envelopeSchema } from '#domain/dsse';
 import { callControl } from '#service/control-client';
 import { openSealer } from '#service/sealed';
 import { BundleSigner } from './bundle-signer.ts';
+import { ControlServiceError } from './control.ts';
 import { Lab, modelOf, sourceOf, until } from './lab.ts';
 
 const GATEWAY = { name: 'gateway', kind: 'gateway' } as const;
 const AGENT = { name: 'agent', kind: 'agent' } as const;
+
+/** Two services, the first of which may get `path` of the second. */
+const calling = (path: string) => modelOf(2).replace('GET /items/*', `GET ${path}`);
 
 test('apply() brings a model to gateway and agent, which acknowledge what they apply', async t => {
   const lab = await Lab.open(t);
@@ -84,6 +88,107 @@ test('apply() refuses another trust domain, and a placement that fails leaves ev
   assert.equal((await control.apply(sourceOf(modelOf(3)))).kind, 'done');
 });
 
+test('apply() lets new services call before it starts them, and others call them only then', async t => {
+  const lab = await Lab.open(t);
+  const control = await lab.startControl();
+  await control.apply(sourceOf(modelOf(2)));
+  const gateway = await lab.startPoint(GATEWAY);
+  const agent = await lab.startPoint(AGENT);
+  await Promise.all([gateway.point.serving, agent.point.serving]);
+  // s2 calls s0 and is called by s1.
+  const text = modelOf(3, '    calls:\n      s0: [GET /back]\n');
+  let seen: AgentBundle | undefined;
+  lab.placer.onStart = () => {
+    seen = agentBundle(agent.host.bundle);
+    return Promise.resolve();
+  };
+  const outcome = await control.apply(sourceOf(text));
+  assert.ok(outcome.kind === 'done' && seen !== undefined);
+  const [s0, s1, s2] = seen.services;
+  assert.deepEqual(
+    s2?.outbound.map(({ to }) => to.service),
+    ['s0'],
+  );
+  assert.deepEqual(
+    s2?.callers.map(({ service }) => service),
+    ['s1'],
+  );
+  assert.deepEqual(
+    s0?.callers.map(({ service }) => service),
+    ['gateway', 's2'],
+  );
+  assert.deepEqual(s1?.outbound, []);
+  const after = agentBundle(agent.host.bundle);
+  assert.deepEqual(
+    after.services[1]?.outbound.map(({ to }) => to.service),
+    ['s2'],
+  );
+  assert.equal(lab.placer.settled.at(-1), control.model);
+  // Positive control: without a new service nothing is staged.
+  const { version } = control.status();
+  await control.apply(sourceOf(text.replace('GET /back', 'GET /front')));
+  assert.equal(control.status().version, version + 1);
+});
+
+test('apply() takes everything back when a new service does not start', async t => {
+  const lab = await Lab.open(t);
+  const control = await lab.startControl();
+  await control.apply(sourceOf(modelOf(2)));
+  const agent = await lab.startPoint(AGENT);
+  await agent.point.serving;
+  const { model } = control;
+  lab.placer.onStart = () => Promise.reject(new Error('it does not start'));
+  await assert.rejects(control.apply(sourceOf(modelOf(3))), /it does not start/);
+  await until(() => agent.host.bundle?.version === control.status().version);
+  assert.deepEqual(
+    agentBundle(agent.host.bundle).services.map(({ name }) => name),
+    ['s0', 's1'],
+  );
+  assert.equal(control.source?.text, modelOf(2));
+  assert.equal(control.model, model);
+  assert.equal(lab.placer.settled.at(-1), model);
+});
+
+test('apply() says what is amiss with services once the model is in force', async t => {
+  const lab = await Lab.open(t);
+  const control = await lab.startControl();
+  for (const { fault, says } of [
+    { fault: new ControlServiceError('no-such-service', 'worded'), says: 'worded' },
+    { fault: new TypeError('ours'), says: 'the services do not follow the model' },
+  ]) {
+    lab.placer.settleFault = fault;
+    const outcome = await control.apply(sourceOf(modelOf(2)));
+    assert.deepEqual(outcome.kind === 'done' && outcome.services?.faults, [says]);
+    assert.equal(control.source?.text, modelOf(2));
+  }
+});
+
+test('revoke() waits for no model that is being applied, and what it revokes stays revoked', async t => {
+  const lab = await Lab.open(t);
+  const control = await lab.startControl();
+  await control.apply(sourceOf(modelOf(2)));
+  const agent = await lab.startPoint(AGENT);
+  await agent.point.serving;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const starting = Promise.withResolvers<void>();
+  lab.placer.onStart = () => {
+    starting.resolve();
+    return promise;
+  };
+  const applied = control.apply(sourceOf(modelOf(3)));
+  await starting.promise;
+  await control.revoke('s1');
+  const id = 'spiffe://a.test/ns/default/sa/s1';
+  assert.deepEqual(agent.host.bundle?.revoked.identities, [id]);
+  assert.deepEqual(
+    agentBundle(agent.host.bundle).services.map(({ name }) => name),
+    ['s0', 's1', 's2'],
+  );
+  resolve();
+  await applied;
+  assert.deepEqual(agent.host.bundle?.revoked.identities, [id]);
+});
+
 test('apply() says which point lags, and which one rejects', async t => {
   const lab = await Lab.open(t);
   const control = await lab.startControl({ timings: { settleTimeoutMs: 200 } });
@@ -94,7 +199,7 @@ test('apply() says which point lags, and which one rejects', async t => {
   const { promise, resolve } = Promise.withResolvers<void>();
   agent.host.gate = promise;
   gateway.host.fault = new Error('port 443 is taken');
-  const outcome = await control.apply(sourceOf(modelOf(3)));
+  const outcome = await control.apply(sourceOf(calling('/things/*')));
   assert.ok(outcome.kind === 'done');
   const states = Object.fromEntries(
     outcome.points.map(({ point, state, message }) => [point, [state, message]]),
@@ -116,7 +221,7 @@ test('a slow point holds no other one up, and gets only the last of what it miss
   await Promise.all([gateway.point.serving, agent.point.serving]);
   const { promise, resolve } = Promise.withResolvers<void>();
   agent.host.gate = promise;
-  for (const services of [3, 4, 5]) await control.apply(sourceOf(modelOf(services)));
+  for (const path of ['/a', '/b', '/c']) await control.apply(sourceOf(calling(path)));
   assert.deepEqual(
     gateway.host.applied.map(({ version }) => version),
     [1, 2, 3, 4],
@@ -285,8 +390,8 @@ test('a killed control leaves a socket behind, which the next one replaces', asy
 test('nothing in the state directory is open to others or shows a private key', async t => {
   const lab = await Lab.open(t);
   await (await lab.startControl()).apply(sourceOf(modelOf(2)));
-  const agent = await lab.startPoint(AGENT);
-  await agent.point.serving;
+  await lab.startPoint(AGENT);
+  await until(() => lab.control.status().points[0]?.appliedVersion === 1);
   for (const file of [
     'control.key',
     'control.db',
@@ -296,7 +401,7 @@ test('nothing in the state directory is open to others or shows a private key', 
   ]) {
     assert.equal((await stat(join(lab.stateDir, file))).mode & 0o077, 0, file);
   }
-  for (const file of ['point.key', 'point.sealed', 'bundle.json']) {
+  for (const file of ['point.key', 'point.sealed', 'bundle.json', 'newest.json']) {
     const path = join(lab.directory, 'agent', file);
     assert.equal((await stat(path)).mode & 0o077, 0, file);
     assert.equal((await readFile(path, 'latin1')).includes('PRIVATE'), false, file);
@@ -321,3 +426,7 @@ test('50 points have a change in force in under a second', async t => {
   t.diagnostic(`50 points in ${outcome.tookMs.toFixed(0)} ms`);
   assert.ok(outcome.tookMs < 1000, `took ${outcome.tookMs} ms`);
 });
+
+function agentBundle(bundle: Bundle | undefined): AgentBundle {
+  return bundle?.kind === 'agent' ? bundle : assert.fail('no bundle of an agent');
+}

@@ -1,9 +1,11 @@
 import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
+import type { Envelope } from '#domain/dsse';
 import type { StateStore, StoredPoint } from '#service/store';
 import type { DesiredState } from './desired-state.ts';
 import type { PointName } from './join-tokens.ts';
 import type { PointReport, PointSession } from './point-session.ts';
+import { Recovery } from './recovery.ts';
 
 /** How a change reached one point. */
 export type PointTiming = {
@@ -26,6 +28,11 @@ export type PointStatus = {
   readonly lagMs: number;
   /** Why it does not apply the wanted version; empty when it does, or is about to. */
   readonly rejected: string;
+  /**
+   * The version of a bundle that it holds and this control does not know, for its state was brought back from an older
+   * copy. The point gets no other bundle before it has shown this one.
+   */
+  readonly unknownVersion: number | null;
   /** Of its first certificate to expire; `null` when it has not said. */
   readonly certificateNotAfterMs: number | null;
   readonly recordsBehind: number;
@@ -33,6 +40,8 @@ export type PointStatus = {
   /** 0 when it was never here. */
   readonly lastSeenMs: number;
 };
+
+const UNKNOWN_BUNDLE = 'it holds a bundle that this control does not know, and does not show it';
 
 type Member = {
   readonly point: PointName;
@@ -52,6 +61,7 @@ export class Fleet {
   readonly #log: Log;
   readonly #members = new Map<string, Member>();
   readonly #reportListeners = new Set<() => void>();
+  readonly #recovery: Recovery;
 
   constructor(options: {
     readonly desired: DesiredState;
@@ -63,6 +73,7 @@ export class Fleet {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#log = options.log;
+    this.#recovery = new Recovery({ ...options, settled: session => this.#offer(session) });
     for (const { name, kind, enrolledAtMs, lastSeenMs, appliedVersion } of options.store.points()) {
       const member = this.#memberOf({ name, kind });
       Object.assign(member, { enrolledAtMs, lastSeenMs, keptVersion: appliedVersion });
@@ -85,6 +96,7 @@ export class Fleet {
   }
 
   disconnected(session: PointSession): void {
+    this.#recovery.left(session);
     const member = this.#members.get(session.point.name);
     if (member?.session !== session) return;
     member.session = undefined;
@@ -96,15 +108,17 @@ export class Fleet {
   reported(session: PointSession): void {
     const member = this.#members.get(session.point.name);
     if (member?.session !== session) return;
-    const ahead = (session.report?.appliedVersion ?? 0) > this.#desired.version;
-    if (ahead && member.report === undefined) {
-      this.#log.error('a point holds a newer version than control ever made: was an old state restored?', {
-        point: session.point.name,
-      });
-    }
+    const isNew = member.report === undefined;
     member.report = session.report;
     member.lastSeenMs = this.#clock.nowMs();
+    if (isNew) this.#recovery.meet(session);
     this.#offer(session);
+    this.#announce();
+  }
+
+  /** A point showed the bundle that it was asked for. */
+  async shown(session: PointSession, envelope: Envelope | undefined): Promise<void> {
+    await this.#recovery.shown(session, envelope);
     this.#announce();
   }
 
@@ -158,6 +172,7 @@ export class Fleet {
   }
 
   #offer(session: PointSession): void {
+    if (this.#recovery.stateOf(session) !== 'known') return;
     const wanted = this.#desired.bundles.get(session.point.name);
     if (wanted !== undefined && wanted.bundle.kind === session.point.kind) session.offer(wanted);
   }
@@ -167,6 +182,9 @@ export class Fleet {
     if (member?.session === undefined) return { point: name, state: 'disconnected', tookMs: undefined };
     const { report } = member;
     if (report === undefined) return undefined;
+    if (this.#recovery.stateOf(member.session) === 'failed') {
+      return { point: name, state: 'rejected', tookMs: undefined, message: UNKNOWN_BUNDLE };
+    }
     if (report.appliedVersion >= version && report.appliedVersion <= this.#desired.version)
       return { point: name, state: 'applied', tookMs: this.#clock.monotonicMs() - sinceMs };
     if (report.rejected === undefined || report.rejected.version < version) return undefined;
@@ -178,15 +196,17 @@ export class Fleet {
     const wanted = this.#desired.bundles.get(name);
     const appliedVersion = member?.report?.appliedVersion ?? member?.keptVersion ?? 0;
     const wantedVersion = wanted?.bundle.version ?? 0;
-    const { rejected } = member?.report ?? {};
+    const session = member?.session;
+    const held = session === undefined ? 'known' : this.#recovery.stateOf(session);
     return {
       name,
       kind: member?.point.kind ?? wanted?.bundle.kind ?? 'agent',
-      connected: member?.session !== undefined,
+      connected: session !== undefined,
       appliedVersion,
       wantedVersion,
       lagMs: appliedVersion >= wantedVersion ? 0 : this.#clock.monotonicMs() - this.#desired.wantedSinceMs,
-      rejected: rejected !== undefined && rejected.version >= wantedVersion ? rejected.message : '',
+      rejected: held === 'failed' ? UNKNOWN_BUNDLE : rejectionOf(member?.report, wantedVersion),
+      unknownVersion: held === 'known' ? null : (session?.newest.version ?? null),
       certificateNotAfterMs: member?.report?.certificateNotAfterMs || null,
       recordsBehind: member?.report?.recordsBehind ?? 0,
       journalHealthy: member?.report?.journalHealthy ?? true,
@@ -213,4 +233,9 @@ export class Fleet {
   #announce(): void {
     for (const listener of this.#reportListeners) listener();
   }
+}
+
+function rejectionOf(report: PointReport | undefined, wantedVersion: number): string {
+  const rejected = report?.rejected;
+  return rejected !== undefined && rejected.version >= wantedVersion ? rejected.message : '';
 }

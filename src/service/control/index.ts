@@ -17,4 +17,4 @@ export type { PointStatus, PointTiming } from './fleet.ts';
 export type { PointName } from './join-tokens.ts';
 export { PointServerError } from './point-server.ts';
 export { ApiServerError } from './api-server.ts';
-export type { Placer, RecordKeeper, TokenSource } from './ports.ts';
+export type { Placer, RecordKeeper, ServiceChanges, TokenSource } from './ports.ts';

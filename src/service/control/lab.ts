@@ -19,7 +19,7 @@ import {
 } from '#service/point';
 import type { Control } from './control.ts';
 import type { PointName } from './join-tokens.ts';
-import type { Placer, RecordKeeper } from './ports.ts';
+import type { Placer, RecordKeeper, ServiceChanges } from './ports.ts';
 import { startControl, type ControlOptions } from './start-control.ts';
 
 /** A control plane and points in one process, for tests. What stands around them is fake; what is between them is real. */
@@ -133,7 +133,22 @@ export const sourceOf = (text: string) => ({ file: 'ringwall.yaml', directory: '
 export class FakePlacer implements Placer {
   agents: 'one' | 'each' = 'one';
   fault: Error | undefined;
+  /** Called instead of starting anything. */
+  onStart: () => Promise<void> = () => Promise.resolve();
+  settleFault: Error | undefined;
+  /** The models that it was told are in force. */
+  readonly settled: Model[] = [];
   readonly #ports = new Map<string, number>();
+
+  start(): Promise<void> {
+    return this.onStart();
+  }
+
+  settle(inForce: Model): Promise<ServiceChanges> {
+    this.settled.push(inForce);
+    if (this.settleFault !== undefined) return Promise.reject(this.settleFault);
+    return Promise.resolve({ started: [], restarted: [], ended: [], faults: [] });
+  }
 
   place(model: Model): Promise<Placement> {
     if (this.fault !== undefined) return Promise.reject(this.fault);
@@ -169,7 +184,10 @@ export class FakePlacer implements Placer {
 }
 
 export class FakeKeeper implements RecordKeeper {
+  /** Of points. */
   readonly batches: JournalBatch[] = [];
+  /** Records of what operators had done. */
+  readonly operations: string[] = [];
   fault: Error | undefined;
 
   get lines(): string[] {
@@ -178,7 +196,8 @@ export class FakeKeeper implements RecordKeeper {
 
   appendBatch(batch: JournalBatch): Promise<number> {
     if (this.fault !== undefined) return Promise.reject(this.fault);
-    this.batches.push(batch);
+    if (batch.point === 'control') this.operations.push(...batch.lines);
+    else this.batches.push(batch);
     return Promise.resolve(batch.firstSeq + batch.lines.length - 1);
   }
 

@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { createServer, type Server, type TLSSocket } from 'node:tls';
 import type { Clock } from '#base/clock';
 import { CodedError, hasCode, quote } from '#base/error';
@@ -12,9 +12,7 @@ import type { JoinTokens, PointName } from './join-tokens.ts';
 import { PointSession, type PeerCertificate, type SessionDuties } from './point-session.ts';
 
 /** Why a connection at the points' port was ended. */
-export class PointServerError extends CodedError<
-  'port-taken' | 'no-such-address' | 'enrolment-timeout' | 'not-a-point' | 'revoked' | 'crowded'
-> {}
+export class PointServerError extends CodedError<'port-taken' | 'no-such-address' | 'not-a-point'> {}
 
 export type PointServerOptions = {
   readonly listen: { readonly host: string; readonly port: number };
@@ -33,10 +31,10 @@ export type PointServerOptions = {
 };
 
 const MAX_CONNECTIONS = 4096;
-const MAX_ENROLLING = 64;
+const MAX_STRANGERS = 256;
+const STRANGER_TIMEOUT_MS = 10_000;
 const MAX_ENROLMENT_BYTES = 16 * 1024;
-const ENROLMENT_TIMEOUT_MS = 10_000;
-const HANDSHAKE_TIMEOUT_MS = 10_000;
+const RENEWAL_RETRY_MS = 60_000;
 
 /**
  * Where points come to control: TLS 1.3, with the point's X.509-SVID for its stream, without a certificate for the one
@@ -46,12 +44,15 @@ export class PointServer {
   readonly #options: PointServerOptions;
   readonly #server: Server;
   readonly #sockets = new Set<TLSSocket>();
-  #enrolling = 0;
-  #renewal: NodeJS.Timeout | undefined;
+  /** Connections that have shown neither a point's certificate nor a good token, the oldest first. */
+  readonly #strangers = new Map<string, Socket>();
+  #renewAtMs: number;
+  #renewing: Promise<void> | undefined;
 
   private constructor(options: PointServerOptions, server: Server) {
     this.#options = options;
     this.#server = server;
+    this.#renewAtMs = options.clock.nowMs() + options.certificateLifetimeMs / 2;
   }
 
   /** @throws {PointServerError} `port-taken` or `no-such-address` */
@@ -62,14 +63,14 @@ export class PointServer {
       requestCert: true,
       // Without a certificate a point may enrol, and nothing else: see #accept.
       rejectUnauthorized: false,
-      handshakeTimeout: HANDSHAKE_TIMEOUT_MS,
+      handshakeTimeout: STRANGER_TIMEOUT_MS,
     });
     server.maxConnections = MAX_CONNECTIONS;
     const points = new PointServer(options, server);
+    server.on('connection', socket => points.#meet(socket));
     server.on('secureConnection', socket => points.#accept(socket));
     server.on('tlsClientError', error => options.log.debug('a handshake failed', { error: error.message }));
     await listen(server, options.listen);
-    points.#scheduleRenewal();
     return points;
   }
 
@@ -78,12 +79,38 @@ export class PointServer {
     return { host: address, port };
   }
 
+  /**
+   * Renews control's own certificate once half of its time is over. Asked again and again instead of timed, for timers
+   * stand still while the machine sleeps.
+   */
+  async renewWhenDue(): Promise<void> {
+    if (this.#options.clock.nowMs() < this.#renewAtMs) return;
+    this.#renewing ??= this.#renew().finally(() => (this.#renewing = undefined));
+    await this.#renewing;
+  }
+
   async close(): Promise<void> {
-    clearTimeout(this.#renewal);
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#server.close(() => resolve());
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of [...this.#sockets, ...this.#strangers.values()]) socket.destroy();
     await promise;
+  }
+
+  /** UNTRUSTED: anybody may connect. Of too many strangers the one that waits longest goes: who is quick gets through. */
+  #meet(socket: Socket): void {
+    const key = keyOf(socket);
+    this.#strangers.set(key, socket);
+    const timer = setTimeout(() => this.#strangers.has(key) && socket.destroy(), STRANGER_TIMEOUT_MS);
+    socket.on('close', () => {
+      clearTimeout(timer);
+      this.#strangers.delete(key);
+    });
+    if (this.#strangers.size <= MAX_STRANGERS) return;
+    for (const [oldest, stranger] of this.#strangers) {
+      this.#strangers.delete(oldest);
+      stranger.destroy();
+      break;
+    }
   }
 
   #accept(socket: TLSSocket): void {
@@ -115,6 +142,7 @@ export class PointServer {
       log.warn('a revoked certificate was refused', { point: point.name, serial: known.serial });
       return void socket.destroy();
     }
+    this.#strangers.delete(keyOf(socket));
     const session = new PointSession(point, known, socket, this.#options.duties);
     this.#options.connected(session);
     socket.on('close', () => this.#options.disconnected(session));
@@ -122,19 +150,6 @@ export class PointServer {
 
   /** One message each way, then the end. UNTRUSTED: anybody may come here. */
   #enrol(socket: TLSSocket): void {
-    if (this.#enrolling >= MAX_ENROLLING) {
-      socket.destroy(new PointServerError('crowded', 'too many points enrol at once'));
-      return;
-    }
-    this.#enrolling += 1;
-    const timer = setTimeout(
-      () => socket.destroy(new PointServerError('enrolment-timeout', 'an enrolment took too long')),
-      ENROLMENT_TIMEOUT_MS,
-    );
-    socket.on('close', () => {
-      clearTimeout(timer);
-      this.#enrolling -= 1;
-    });
     let asked = false;
     const channel = new LineChannel(socket, {
       maxLineBytes: MAX_ENROLMENT_BYTES,
@@ -143,15 +158,15 @@ export class PointServer {
         if (asked)
           throw new PointServerError('not-a-point', 'a peer without a certificate says one thing only');
         asked = true;
-        void this.#answerEnrolment(line).then(answer => {
+        void this.#answerEnrolment(line, socket).then(answer => {
           channel.send(answer);
-          socket.end();
+          socket.destroySoon();
         });
       },
     });
   }
 
-  async #answerEnrolment(line: string): Promise<ControlMessage> {
+  async #answerEnrolment(line: string, socket: TLSSocket): Promise<ControlMessage> {
     const { authority, bundleKey, certificateLifetimeMs, enrolled, log, tokens } = this.#options;
     try {
       const { name, request, token } = enrolSchema.parse(line);
@@ -162,6 +177,8 @@ export class PointServer {
         return { kind: 'enrolment-refused', message: 'the join token is not valid for this point' };
       }
       const { point } = redemption;
+      // Its token is spent: it must not give way to strangers now.
+      this.#strangers.delete(keyOf(socket));
       const identity = partIdentity(authority.trustDomain, point.kind);
       const { certificateChainPem: certificateChain, notAfterMs } = await authority.issueIdentity({
         requestPem: request,
@@ -187,19 +204,20 @@ export class PointServer {
     }
   }
 
-  #scheduleRenewal(): void {
-    const renew = async () => {
-      try {
-        this.#server.setSecureContext(await ownCertificate(this.#options));
-      } catch (error) {
-        this.#options.log.error('the certificate of control was not renewed', {
-          error: (error as Error).message,
-        });
-      }
-      this.#scheduleRenewal();
-    };
-    this.#renewal = setTimeout(() => void renew(), this.#options.certificateLifetimeMs / 2);
+  async #renew(): Promise<void> {
+    const { certificateLifetimeMs, clock, log } = this.#options;
+    try {
+      this.#server.setSecureContext(await ownCertificate(this.#options));
+      this.#renewAtMs = clock.nowMs() + certificateLifetimeMs / 2;
+    } catch (error) {
+      this.#renewAtMs = clock.nowMs() + RENEWAL_RETRY_MS;
+      log.error('the certificate of control was not renewed', { error: (error as Error).message });
+    }
   }
+}
+
+function keyOf({ remoteAddress = '', remotePort = 0 }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
 }
 
 /** The point whose certificate this is: its kind is in the SPIFFE ID, its name in the subject, both set by control. */

@@ -2,7 +2,14 @@ import type { TLSSocket } from 'node:tls';
 import { assertNever, CodedError } from '#base/error';
 import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
-import { LineChannel, pointMessageSchema, type ControlMessage, type PointMessage } from '#service/link';
+import type { Envelope } from '#domain/dsse';
+import {
+  LineChannel,
+  pointMessageSchema,
+  type BundleRef,
+  type ControlMessage,
+  type PointMessage,
+} from '#service/link';
 import type { IssuedCertificate } from '#service/ca';
 import type { WantedBundle } from './desired-state.ts';
 import type { PointName } from './join-tokens.ts';
@@ -10,7 +17,7 @@ import type { RecordKeeper } from './ports.ts';
 
 /** What a point did wrong on its stream. */
 export class SessionError extends CodedError<
-  'out-of-order' | 'too-many-requests' | 'silent' | 'certificate-expired'
+  'out-of-order' | 'unknown-bundle' | 'too-many-requests' | 'silent' | 'certificate-expired'
 > {}
 
 /** What a point says of itself, as far as it said it. */
@@ -37,14 +44,21 @@ export type SessionDuties = {
   readonly log: Log;
   /** Decides on a request for a certificate, and issues it. */
   readonly certify: (session: PointSession, name: string, requestPem: string) => Promise<CertificateAnswer>;
+  /** Whether control never made such a bundle for the point. */
+  readonly isForeign: (point: PointName, bundle: BundleRef) => boolean;
   /** The point said hello, or its report changed. */
   readonly reported: (session: PointSession) => void;
+  /** The point answered `askToShow`; without an envelope when it has lost it. */
+  readonly shown: (session: PointSession, envelope: Envelope | undefined) => void;
 };
 
 export type PeerCertificate = { readonly serial: string; readonly notAfterMs: number };
 
-// A point sends batches of records; nothing else that it says is long.
+// A point sends batches of records; nothing else that it says unasked is long.
 const MAX_LINE_BYTES = 8 * 1024 * 1024;
+/** Of the one line in which a point shows a bundle. */
+const MAX_SHOWN_BYTES = 64 * 1024 * 1024;
+const SHOW_WITHIN_MS = 30_000;
 // A large bundle, twice: while one is still on its way, the next waits at the session and not in the socket.
 const MAX_QUEUED_BYTES = 64 * 1024 * 1024;
 const MAX_REQUESTS_WAITING = 2048;
@@ -62,6 +76,8 @@ export class PointSession {
   readonly #duties: SessionDuties;
   #certificate: PeerCertificate;
   #report: PointReport | undefined;
+  #newest: BundleRef = { version: 0, digest: '' };
+  #askedToShowMs: number | undefined;
   #lastHeardMs: number;
   #sentVersion = 0;
   #waitingBundle: WantedBundle | undefined;
@@ -88,6 +104,11 @@ export class PointSession {
     return this.#report;
   }
 
+  /** The newest bundle that the point was ever given, by its own account. */
+  get newest(): BundleRef {
+    return this.#newest;
+  }
+
   get certificate(): PeerCertificate {
     return this.#certificate;
   }
@@ -98,9 +119,19 @@ export class PointSession {
     this.#offerWaiting();
   }
 
+  /** Asks for the newest bundle that the point was ever given. */
+  askToShow(): void {
+    this.#askedToShowMs = this.#duties.clock.monotonicMs();
+    this.#channel.limitLines(MAX_SHOWN_BYTES);
+    this.#send({ kind: 'show' });
+  }
+
   /** Asks for a sign of life; ends the stream of a point that gave none, or whose certificate ran out. */
   checkAlive(silenceMs: number): void {
     const { clock } = this.#duties;
+    if (clock.monotonicMs() - (this.#askedToShowMs ?? Infinity) > SHOW_WITHIN_MS) {
+      return this.close(new SessionError('silent', 'the point does not show what it was asked for'));
+    }
     if (clock.monotonicMs() - this.#lastHeardMs > silenceMs) {
       return this.close(new SessionError('silent', 'the point does not answer any more'));
     }
@@ -122,6 +153,7 @@ export class PointSession {
     switch (message.kind) {
       case 'applied': {
         const { version, digest, tookMs } = message;
+        this.#checkApplied({ version, digest });
         return this.#update({
           ...report,
           appliedVersion: version,
@@ -138,6 +170,8 @@ export class PointSession {
         const { recordsBehind, journalHealthy, certificateNotAfterMs } = message;
         return this.#update({ ...report, recordsBehind, journalHealthy, certificateNotAfterMs });
       }
+      case 'shown':
+        return this.#takeShown(message.envelope ?? undefined);
       case 'certify':
         return this.#queueRequest(message.id, message.identity, message.request);
       case 'records':
@@ -149,6 +183,9 @@ export class PointSession {
 
   #greet(hello: Extract<PointMessage, { kind: 'hello' }>): void {
     if (this.#report !== undefined) throw new SessionError('out-of-order', 'a point says hello once');
+    if (hello.newestVersion < hello.appliedVersion)
+      throw new SessionError('out-of-order', 'a point cannot apply what is newer than all that it was given');
+    this.#newest = { version: hello.newestVersion, digest: hello.newestDigest };
     this.#update({
       appliedVersion: hello.appliedVersion,
       appliedDigest: hello.appliedDigest,
@@ -158,6 +195,21 @@ export class PointSession {
       journalHealthy: true,
       certificateNotAfterMs: 0,
     });
+  }
+
+  #checkApplied(bundle: BundleRef): void {
+    // What the point held when it came is looked into elsewhere.
+    if (bundle.version === this.#newest.version && bundle.digest === this.#newest.digest) return;
+    if (this.#duties.isForeign(this.point, bundle))
+      throw new SessionError('unknown-bundle', 'the point applies a bundle that it was never given');
+  }
+
+  #takeShown(envelope: Envelope | undefined): void {
+    if (this.#askedToShowMs === undefined)
+      throw new SessionError('out-of-order', 'a point shows a bundle when it is asked to');
+    this.#askedToShowMs = undefined;
+    this.#channel.limitLines(MAX_LINE_BYTES);
+    this.#duties.shown(this, envelope);
   }
 
   #update(report: PointReport): void {
@@ -176,16 +228,29 @@ export class PointSession {
     this.#send({ kind: 'bundle', version: wanted.bundle.version, envelope: wanted.envelope });
   }
 
-  /** One after another, so that a point with many services does not take the CPU from the others. */
+  /**
+   * One after another, so that a point with many services does not take the CPU from the others, and none before the
+   * point has read the answers to those before.
+   */
   #queueRequest(id: number, name: string, requestPem: string): void {
     if (this.#requestsWaiting >= MAX_REQUESTS_WAITING) {
       throw new SessionError('too-many-requests', 'the point asks for too many certificates at once');
     }
     this.#requestsWaiting += 1;
     this.#requests = this.#requests.then(async () => {
+      await this.#drained();
       this.#requestsWaiting -= 1;
       if (!this.#socket.destroyed) await this.#answerRequest(id, name, requestPem);
     });
+  }
+
+  async #drained(): Promise<void> {
+    const socket = this.#socket;
+    if (!socket.writableNeedDrain || socket.destroyed) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    socket.once('drain', resolve).once('close', resolve);
+    await promise;
+    socket.off('drain', resolve).off('close', resolve);
   }
 
   async #answerRequest(id: number, name: string, requestPem: string): Promise<void> {

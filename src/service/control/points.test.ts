@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
-import { copyFile, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test, type TestContext } from 'node:test';
-import { connect, type TLSSocket } from 'node:tls';
-import { FakeClock, systemClock } from '#base/clock';
-import { controlMessageSchema, createKeyRequest, type ControlMessage } from '#service/link';
+import { FakeClock } from '#base/clock';
+import { createKeyRequest } from '#service/link';
 import { Lab, modelOf, sourceOf, until } from './lab.ts';
+import { converse, dial, enrolByHand, hello, lineOf, type Pair } from './point-by-hand.ts';
 
 const GATEWAY = { name: 'gateway', kind: 'gateway' } as const;
 const AGENT = { name: 'agent', kind: 'agent' } as const;
@@ -101,7 +100,7 @@ test('a stranger gets nothing but a refusal, and is ended on garbage, long lines
     ['garbage', 'GET / HTTP/1.1\r\n\r\n'],
     ['not UTF-8', '\u00ff\u00fe\n'],
     ['a long line', 'x'.repeat(20_000)],
-    ['hello without a certificate', '{"kind":"hello","protocol":1,"appliedVersion":0,"appliedDigest":""}\n'],
+    ['hello without a certificate', hello()],
     ['another protocol', enrol({ protocol: 2 })],
     ['an unknown key', enrol({ admin: true })],
     ['a name that is a path', enrol({ name: '../agent' })],
@@ -120,46 +119,47 @@ test('a stranger gets nothing but a refusal, and is ended on garbage, long lines
 
 test('a real identity that is no point’s opens no stream', async t => {
   const { lab, control } = await running(t);
-  const hello = '{"kind":"hello","protocol":1,"appliedVersion":0,"appliedDigest":""}\n';
   for (const service of ['s0', 'gateway']) {
     const pair = await control.issueProofIdentity({ service });
-    assert.deepEqual(await converse(lab, hello, pair), [], service);
+    assert.deepEqual(await converse(lab, hello(), pair), [], service);
   }
   const other = await Lab.open(t);
   await other.startControl();
   await other.control.apply(sourceOf(modelOf(1)));
   const foreign = await enrolByHand(other, AGENT);
-  assert.deepEqual(await converse(lab, hello, foreign), []);
+  assert.deepEqual(await converse(lab, hello(), foreign), []);
   // Positive control: the same words with a point's identity are answered with its bundle.
-  const [bundle] = await converse(lab, hello, await enrolByHand(lab, AGENT), 1);
+  const [bundle] = await converse(lab, hello(), await enrolByHand(lab, AGENT), 1);
   assert.equal(bundle?.kind, 'bundle');
 });
 
 test('an enrolled point that breaks the protocol is ended', async t => {
   const { lab } = await running(t);
   const pair = await enrolByHand(lab, AGENT);
-  const hello = '{"kind":"hello","protocol":1,"appliedVersion":1,"appliedDigest":""}\n';
   const records = '{"kind":"records","epoch":"e","firstSeq":1,"lines":["a"]}\n';
   const cases: readonly (readonly [string, string])[] = [
     ['garbage', 'garbage\n'],
     ['records before hello', records],
-    ['hello twice', hello + hello],
-    ['two batches at once', hello + records + records],
-    ['an enrolment', `${hello}{"kind":"enrol"}\n`],
+    ['hello twice', hello() + hello()],
+    ['more applied than given', hello({ appliedVersion: 1 })],
+    ['a version that is no safe integer', hello({ newestVersion: 2 ** 53 })],
+    ['two batches at once', hello() + records + records],
+    ['an enrolment', `${hello()}{"kind":"enrol"}\n`],
     [
       'an unknown key',
-      `${hello}{"kind":"health","recordsBehind":0,"journalHealthy":true,"certificateNotAfterMs":0,"x":1}\n`,
+      `${hello()}{"kind":"health","recordsBehind":0,"journalHealthy":true,"certificateNotAfterMs":0,"x":1}\n`,
     ],
-    ['a negative version', `${hello}{"kind":"applied","version":-1,"digest":"","tookMs":0}\n`],
+    ['a negative version', `${hello()}{"kind":"applied","version":-1,"digest":"","tookMs":0}\n`],
+    ['a bundle that it was never given', `${hello()}{"kind":"applied","version":9,"digest":"","tookMs":0}\n`],
+    ['a bundle shown unasked', `${hello()}{"kind":"shown","envelope":null}\n`],
   ];
   for (const [what, text] of cases) await assert.doesNotReject(converse(lab, text, pair), what);
-  await converse(lab, `${hello}${'x'.repeat(9 * 1024 * 1024)}`, pair);
+  await converse(lab, `${hello()}${'x'.repeat(9 * 1024 * 1024)}`, pair);
 });
 
 test('a point gets certificates for what stands behind it, and for nothing else', async t => {
   const { lab } = await running(t);
   const { requestPem: request } = await createKeyRequest();
-  const hello = { kind: 'hello', protocol: 1, appliedVersion: 0, appliedDigest: '' };
   const certify = (id: number, identity: string, pem = request) => ({
     kind: 'certify',
     id,
@@ -167,7 +167,7 @@ test('a point gets certificates for what stands behind it, and for nothing else'
     request: pem,
   });
   const ask = async (pair: Pair, ...asked: object[]) => {
-    const text = [hello, ...asked].map(message => `${JSON.stringify(message)}\n`).join('');
+    const text = hello() + asked.map(lineOf).join('');
     const answers = await converse(lab, text, pair, asked.length + 1);
     return answers
       .filter(({ kind }) => kind !== 'bundle')
@@ -199,120 +199,6 @@ test('a point gets certificates for what stands behind it, and for nothing else'
   assert.deepEqual(await ask(gateway, certify(1, S0), certify(2, 'edge')), ['not-entitled', 'certificate']);
   await lab.control.revoke('s0');
   assert.deepEqual(await ask(agent, certify(1, S0)), ['revoked']);
-});
-
-// Bundles and identities over restarts
-
-test('a point restarts while control is down, with its bundle and its identities', async t => {
-  const { lab, control } = await running(t);
-  const config = lab.configOf(AGENT);
-  const first = await lab.startPoint(AGENT, { config });
-  await first.point.serving;
-  const { serial } = first.host.identities!.current(S0)!;
-  await first.point.close();
-  await lab.stopControl();
-  const second = await lab.startPoint(AGENT, { config });
-  await second.point.serving;
-  assert.equal(second.host.bundle?.version, 1);
-  assert.equal(second.host.identities?.current(S0)?.serial, serial);
-  assert.equal(second.point.isConnected, false);
-  const again = await lab.startControl({ listen: { ...control.address, port: config.control.port } });
-  await until(() => again.status().points[0]?.connected);
-  assert.equal(second.host.applied.length, 1);
-});
-
-test('a point serves nothing from a torn, changed or exchanged bundle, and takes the good one from control', async t => {
-  const { lab } = await running(t);
-  const config = lab.configOf(AGENT);
-  const first = await lab.startPoint(AGENT, { config });
-  await first.point.serving;
-  const gateway = await lab.startPoint(GATEWAY);
-  await gateway.point.serving;
-  await first.point.close();
-  const path = join(config.stateDir, 'bundle.json');
-  const good = await readFile(path, 'utf8');
-  const envelope = JSON.parse(good) as { payload: string };
-  const payload = Buffer.from(envelope.payload, 'base64').toString('utf8');
-  const changed = Buffer.from(payload.replace('"kind":"http"', '"kind":"grpc"')).toString('base64');
-  await lab.stopControl();
-  const damages: readonly (readonly [string, () => Promise<void>])[] = [
-    ['torn', () => truncate(path, Math.floor(good.length / 2))],
-    ['empty', () => truncate(path, 0)],
-    ['changed', () => writeFile(path, JSON.stringify({ ...envelope, payload: changed }))],
-    ['of another point', () => copyFile(join(lab.directory, 'gateway', 'bundle.json'), path)],
-  ];
-  for (const [what, damage] of damages) {
-    await damage();
-    const { point, host } = await lab.startPoint(AGENT, { config });
-    assert.equal(host.applied.length, 0, what);
-    assert.equal(point.appliedVersion, 0, what);
-    await point.close();
-  }
-  await lab.startControl({ listen: config.control });
-  const last = await lab.startPoint(AGENT, { config });
-  await last.point.serving;
-  assert.equal(last.host.bundle?.version, 1);
-});
-
-test('a point does not go back to an older bundle that control once signed', async t => {
-  const { lab, control } = await running(t);
-  const config = lab.configOf(AGENT);
-  const first = await lab.startPoint(AGENT, { config });
-  await first.point.serving;
-  const path = join(config.stateDir, 'bundle.json');
-  await until(() => control.status().points[0]?.appliedVersion === 1);
-  await copyFile(path, `${path}.old`);
-  await control.revoke('s1');
-  await first.point.close();
-  await lab.stopControl();
-  // Positive control: the current one is taken.
-  const second = await lab.startPoint(AGENT, { config });
-  assert.equal(second.host.bundle?.version, 2);
-  await second.point.close();
-  await copyFile(`${path}.old`, path);
-  const third = await lab.startPoint(AGENT, { config });
-  assert.equal(third.host.applied.length, 0);
-});
-
-test('a point under other roots forgets what it had and enrols anew', async t => {
-  const { lab } = await running(t);
-  const config = lab.configOf(AGENT);
-  const first = await lab.startPoint(AGENT, { config });
-  await first.point.serving;
-  await first.point.close();
-  const other = await Lab.open(t);
-  const control = await other.startControl();
-  await control.apply(sourceOf(modelOf(1)));
-  const moved = { ...other.configOf(AGENT), stateDir: config.stateDir };
-  const second = await other.startPoint(AGENT, { config: moved });
-  await second.point.serving;
-  assert.equal(second.host.bundle?.kind === 'agent' && second.host.bundle.services.length, 1);
-  await second.point.close();
-});
-
-test('identities are renewed at half of their time, on the same stream', async t => {
-  const { lab, control } = await running(t, { timings: { certificateLifetimeMs: 3000 } });
-  const agent = await lab.startPoint(AGENT);
-  await agent.point.serving;
-  const serials = () => [S0, agent.point.identity].map(name => agent.host.identities?.current(name)?.serial);
-  const before = serials();
-  assert.ok(before.every(serial => serial !== undefined));
-  const changes = agent.host.changes;
-  await until(() => serials().every((serial, i) => serial !== undefined && serial !== before[i]));
-  assert.ok(agent.host.changes > changes);
-  assert.ok(agent.point.isConnected);
-  await until(() => (control.status().points[0]?.certificateNotAfterMs ?? 0) > Date.now());
-});
-
-test('a point whose identity ran out while control was away says that it is lost', async t => {
-  const { lab } = await running(t, { timings: { certificateLifetimeMs: 2000 } });
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const agent = await lab.startPoint(AGENT, { onLost: resolve });
-  await agent.point.serving;
-  await lab.stopControl();
-  await promise;
-  assert.equal(agent.host.identities?.current(S0), undefined);
-  assert.equal(agent.host.applied.length, 1);
 });
 
 // Records
@@ -350,12 +236,11 @@ test('records that the keeper did not take, or that came while control was down,
 test('of two streams of one point the newer one stays', async t => {
   const { lab, control } = await running(t);
   const pair = await enrolByHand(lab, AGENT);
-  const hello = '{"kind":"hello","protocol":1,"appliedVersion":0,"appliedDigest":""}\n';
   const older = await dial(lab, pair);
-  older.write(hello);
+  older.write(hello());
   await until(() => control.status().points[0]?.connected);
   const newer = await dial(lab, pair);
-  newer.write(hello);
+  newer.write(hello());
   await until(() => older.destroyed);
   assert.equal(newer.destroyed, false);
   assert.equal(control.status().points[0]?.connected, true);
@@ -366,7 +251,7 @@ test('of two streams of one point the newer one stays', async t => {
 test('a point that falls silent is taken for gone', async t => {
   const { lab, control } = await running(t, { timings: { heartbeatMs: 50, silenceMs: 200 } });
   const mute = await dial(lab, await enrolByHand(lab, GATEWAY));
-  mute.write('{"kind":"hello","protocol":1,"appliedVersion":0,"appliedDigest":""}\n');
+  mute.write(hello());
   const agent = await lab.startPoint(AGENT);
   await until(() => mute.destroyed);
   // Positive control: who answers stays.
@@ -376,61 +261,3 @@ test('a point that falls silent is taken for gone', async t => {
     [true, false],
   );
 });
-
-// A point by hand
-
-type Pair = { readonly certificateChainPem: string; readonly privateKeyPem: string };
-
-async function dial(lab: Lab, pair?: Pair): Promise<TLSSocket> {
-  const { control } = lab;
-  const { promise, resolve } = Promise.withResolvers<void>();
-  const socket = connect({
-    ...control.address,
-    ca: [...control.trustAnchors],
-    checkServerIdentity: () => undefined,
-    ...(pair === undefined ? {} : { cert: pair.certificateChainPem, key: pair.privateKeyPem }),
-  });
-  socket.on('error', () => {});
-  socket.on('data', () => {});
-  socket.on('secureConnect', resolve);
-  await promise;
-  return socket;
-}
-
-/** Says `text`, and gives what was answered until control ended the stream, or until there were `enough` answers. */
-async function converse(lab: Lab, text: string, pair?: Pair, enough = Infinity): Promise<ControlMessage[]> {
-  const socket = await dial(lab, pair);
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  let heard = '';
-  const answers = () =>
-    heard
-      .split('\n')
-      .slice(0, -1)
-      .map(line => controlMessageSchema.parse(line));
-  socket.on('data', (chunk: Buffer) => {
-    heard += chunk.toString('utf8');
-    if (answers().length >= enough) resolve();
-  });
-  socket.on('close', () => resolve());
-  const timer = setTimeout(() => reject(new Error('control did not end the stream')), 5000);
-  socket.write(text, 'latin1');
-  await promise;
-  clearTimeout(timer);
-  socket.destroy();
-  return answers();
-}
-
-async function enrolByHand(lab: Lab, point: typeof AGENT | typeof GATEWAY): Promise<Pair> {
-  const { privateKeyPem, requestPem: request } = await createKeyRequest();
-  const message = {
-    kind: 'enrol',
-    protocol: 1,
-    name: point.name,
-    token: lab.control.createJoinToken(point),
-    request,
-  };
-  const [answer] = await converse(lab, `${JSON.stringify(message)}\n`);
-  assert.ok(answer?.kind === 'enrolled');
-  assert.ok(answer.notAfterMs > systemClock.nowMs());
-  return { certificateChainPem: answer.certificateChain, privateKeyPem };
-}

@@ -2,11 +2,25 @@ import type { Placement } from '#domain/compile';
 import type { Model } from '#domain/model';
 import type { JournalBatch } from '#service/ledger';
 
-/** Decides where every part of a system listens. */
+/** Decides where every part of a system listens, and sees to it that it does. Called for one change at a time. */
 export interface Placer {
   /** Places all services of `model`; those that are placed already stay where they are, their processes run there. */
   place(model: Model): Promise<Placement>;
+  /** Starts the services of the model placed last that do not run yet; resolves once they listen. */
+  start(): Promise<void>;
+  /** The points have what `inForce` says: starts anew what has changed, ends what is in it no more. */
+  settle(inForce: Model): Promise<ServiceChanges>;
 }
+
+/** What became of the processes of services, by name. */
+export type ServiceChanges = {
+  readonly started: readonly string[];
+  /** Their command, their environment or where they listen is another one. */
+  readonly restarted: readonly string[];
+  readonly ended: readonly string[];
+  /** In words: what is not as the model says. */
+  readonly faults: readonly string[];
+};
 
 /** Keeps the records of all points: `LedgerKeeper` of `#service/ledger`. */
 export interface RecordKeeper {
@@ -34,10 +48,18 @@ export interface RecordKeeper {
 export interface TokenSource {
   /** The exact `iss` of its tokens. */
   readonly issuer: string;
-  issueToken(request: {
-    readonly user: string;
-    readonly scopes: readonly string[];
-    readonly lifetimeSeconds?: number;
-    readonly audience?: string;
-  }): Promise<{ readonly accessToken: string; readonly expiresInSeconds: number; readonly scope: string }>;
+  issueToken(request: TokenRequest): Promise<IssuedToken>;
 }
+
+export type TokenRequest = {
+  readonly user: string;
+  readonly scopes: readonly string[];
+  readonly lifetimeSeconds?: number;
+  readonly audience?: string;
+};
+
+export type IssuedToken = {
+  readonly accessToken: string;
+  readonly expiresInSeconds: number;
+  readonly scope: string;
+};

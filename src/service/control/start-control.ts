@@ -6,6 +6,7 @@ import type { Log } from '#base/log';
 import type { Issuer } from '#domain/model';
 import { openAuthority, RequestError, type Authority, type IssuedCertificate } from '#service/ca';
 import { controlSocketPath } from '#service/control-client';
+import { openJournal } from '#service/ledger';
 import { openSealer, type Sealer } from '#service/sealed';
 import { openSqliteStore, type StateStore } from '#service/store';
 import { ApiServer } from './api-server.ts';
@@ -17,6 +18,7 @@ import { entitlementOf } from './entitlement.ts';
 import { Fleet } from './fleet.ts';
 import { JoinTokens } from './join-tokens.ts';
 import { PointServer } from './point-server.ts';
+import { Operations } from './operations.ts';
 import type { CertificateAnswer, PointSession, SessionDuties } from './point-session.ts';
 import type { Placer, RecordKeeper, TokenSource } from './ports.ts';
 
@@ -37,8 +39,8 @@ export type ControlOptions = {
   readonly listen: { readonly host: string; readonly port: number };
   readonly placer: Placer;
   readonly keeper: RecordKeeper;
-  /** The built-in issuer, where the model has a local one. */
-  readonly issuer?: TokenSource;
+  /** The built-in issuer, while there is one. */
+  readonly issuer?: () => TokenSource | undefined;
   /** Where an issuer of the model answers, when that is not where the model says: one that is played here. */
   readonly issuerUrl?: (issuer: Issuer) => string | undefined;
   /** How such an issuer signs. */
@@ -78,7 +80,7 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       placer: options.placer,
       trustDomain: options.trustDomain,
       trustAnchors: authority.trustAnchors,
-      issuerUrl: issuer => options.issuerUrl?.(issuer) ?? issuerUrl(issuer, options.issuer),
+      issuerUrl: issuer => options.issuerUrl?.(issuer) ?? issuerUrl(issuer, options.issuer?.()),
       issuerAlgorithm: options.issuerAlgorithm,
       clock,
       log,
@@ -98,7 +100,9 @@ export async function startControl(options: ControlOptions): Promise<Control> {
       log,
       certify: (session, name, requestPem) =>
         certify({ authority, desired, lifetimeMs, log }, session, name, requestPem),
+      isForeign: (point, bundle) => desired.isForeign(point.name, bundle),
       reported: session => fleet.reported(session),
+      shown: (session, envelope) => void fleet.shown(session, envelope),
     };
     const points = await PointServer.start({
       listen: options.listen,
@@ -117,15 +121,25 @@ export async function startControl(options: ControlOptions): Promise<Control> {
     stack.defer(() => points.close());
     const heartbeat = setInterval(() => {
       for (const session of fleet.sessions()) session.checkAlive(timings.silenceMs);
+      void points.renewWhenDue();
     }, timings.heartbeatMs);
     stack.defer(() => clearInterval(heartbeat));
+    const journal = await openJournal({
+      directory: join(stateDir, 'operations'),
+      point: 'control',
+      clock,
+      log,
+    });
+    const operations = new Operations({ journal, keeper: options.keeper, clock, log });
+    stack.defer(() => operations.close());
     const control = new Control({
       authority,
+      operations,
       desired,
       fleet,
       tokens,
       keeper: options.keeper,
-      issuer: options.issuer,
+      issuer: () => options.issuer?.(),
       address: points.address,
       socketPath: controlSocketPath(stateDir),
       settleTimeoutMs: timings.settleTimeoutMs,

@@ -172,24 +172,36 @@ test('its key set holds no private member', async () => {
   assert.deepEqual(Object.keys(keys[0] ?? {}).sort(), ['alg', 'crv', 'kid', 'kty', 'use', 'x', 'y']);
 });
 
-test('useSigningKeys() signs with the first key, keeps the others, and withdraws what is left out', async () => {
+test('change() signs with the first key, keeps the others, and withdraws what is left out', async () => {
   const [older, newer] = [await generateSigningKey(), await generateSigningKey()];
   const verifier = verifierFor();
-  await issuer.useSigningKeys([older]);
+  await issuer.change({ signingKeys: [older] });
   const { accessToken: first } = await issuer.issueToken({ user: 'alice', scopes: [] });
   assert.equal(reasonOf(await verifier.verify(first)), 'verified');
 
-  await issuer.useSigningKeys([newer, older]);
+  await issuer.change({ signingKeys: [newer, older] });
   const { accessToken: second } = await issuer.issueToken({ user: 'alice', scopes: [] });
   clock.advance(31_000);
   assert.equal(reasonOf(await verifier.verify(second)), 'verified');
   assert.equal(reasonOf(await verifier.verify(first)), 'verified');
 
-  await issuer.useSigningKeys([newer]);
+  await issuer.change({ signingKeys: [newer] });
   verifier.purge();
   clock.advance(31_000);
   assert.equal(reasonOf(await verifierFor().verify(first)), 'token-invalid');
   assert.equal(reasonOf(await verifierFor().verify(second)), 'verified');
+});
+
+test('change() lets other clients in, and those no more that are left out', async () => {
+  const form = { grant_type: LOCAL_USER_GRANT, username: 'alice', scope: 'cart' };
+  await issuer.change({ clients: [{ clientId: 'other', clientSecret: 'plain' }] });
+  assert.equal((await askToken(form, 'other:plain')).status, 200);
+  assert.equal((await askToken(form)).status, 401);
+  await issuer.change({ audience: 'elsewhere' });
+  assert.equal((await askToken(form, 'other:plain')).status, 200);
+  const { accessToken } = await issuer.issueToken({ user: 'alice', scopes: [] });
+  assert.equal(reasonOf(await verifierFor('elsewhere').verify(accessToken)), 'verified');
+  assert.equal(reasonOf(await verifierFor().verify(accessToken)), 'token-invalid');
 });
 
 test('startIssuer() says that a port is taken', async () => {

@@ -4,15 +4,16 @@ import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
 import { hasCode } from '#base/error';
 import { IssuerError } from './issuer-error.ts';
-import type { SigningKey } from './signing-key.ts';
 import {
   createTokenIssuer,
   type IssuedToken,
-  type IssuerClient,
   type TokenIssuer,
   type TokenIssuerOptions,
   type TokenRequest,
 } from './token-issuer.ts';
+
+/** What can change while an issuer answers. */
+export type IssuerSettings = Pick<TokenIssuerOptions, 'audience' | 'clients' | 'signingKeys'>;
 
 export type LocalIssuer = {
   /** The exact `iss` of its tokens: `http://127.0.0.1:<port>`. */
@@ -24,8 +25,8 @@ export type LocalIssuer = {
    * @throws {IssuerError} `bad-user`, `bad-scope`
    */
   readonly issueToken: (request: TokenRequest) => Promise<IssuedToken>;
-  /** Signs with the first key from now on and publishes all of them; a key left out is withdrawn. */
-  readonly useSigningKeys: (keys: readonly [SigningKey, ...SigningKey[]]) => Promise<void>;
+  /** Goes on with other settings, on the same port. Of keys, the first signs; one that is left out is withdrawn. */
+  readonly change: (to: Partial<IssuerSettings>) => Promise<void>;
   readonly close: () => Promise<void>;
 };
 
@@ -45,14 +46,13 @@ const PATHS: ReadonlySet<string> = new Set([
  * @param options.signingKeys from `generateSigningKey`, kept by the caller so that tokens outlive a restart
  * @throws {IssuerError} `port-taken`
  */
-export async function startIssuer(options: {
-  readonly port: number;
-  readonly audience: string;
-  readonly clients: readonly IssuerClient[];
-  readonly signingKeys: readonly [SigningKey, ...SigningKey[]];
-  readonly clock: Clock;
-  readonly log: Log;
-}): Promise<LocalIssuer> {
+export async function startIssuer(
+  options: IssuerSettings & {
+    readonly port: number;
+    readonly clock: Clock;
+    readonly log: Log;
+  },
+): Promise<LocalIssuer> {
   let current: TokenIssuer | undefined;
   const server = createServer((request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
@@ -69,13 +69,8 @@ export async function startIssuer(options: {
   const port = await listen(server, options.port);
 
   const issuer = `http://${HOST}:${port}`;
-  const fixed: Omit<TokenIssuerOptions, 'signingKeys'> = {
-    issuer,
-    audience: options.audience,
-    clients: options.clients,
-    clock: options.clock,
-    log: options.log,
-  };
+  const { audience, clients, signingKeys, clock, log } = options;
+  let settings: IssuerSettings = { audience, clients, signingKeys };
   const close = async (): Promise<void> => {
     const closed = new Promise<void>(resolve => server.close(() => resolve()));
     server.closeAllConnections();
@@ -83,19 +78,21 @@ export async function startIssuer(options: {
   };
   let active: TokenIssuer;
   try {
-    active = current = await createTokenIssuer({ ...fixed, signingKeys: options.signingKeys });
+    active = current = await createTokenIssuer({ issuer, clock, log, ...settings });
   } catch (error) {
     await close();
     throw error;
   }
 
-  options.log.info('the built-in issuer answers; it is not for production', { issuer });
+  log.info('the built-in issuer answers; it is not for production', { issuer });
   return {
     issuer,
     port,
     issueToken: request => active.issue(request),
-    useSigningKeys: async keys => {
-      active = current = await createTokenIssuer({ ...fixed, signingKeys: keys });
+    change: async to => {
+      const next = { ...settings, ...to };
+      active = current = await createTokenIssuer({ issuer, clock, log, ...next });
+      settings = next;
     },
     close,
   };

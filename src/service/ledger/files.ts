@@ -1,6 +1,7 @@
-import { constants } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, type FileHandle } from 'node:fs/promises';
+import { closeSync, constants, fchmodSync, fstatSync, openSync, read } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, type FileHandle } from 'node:fs/promises';
 import { DatabaseSync } from 'node:sqlite';
+import { promisify } from 'node:util';
 import { hasCode } from '#base/error';
 import { LedgerError } from './ledger-error.ts';
 
@@ -57,7 +58,7 @@ export const nodeFiles: Files = {
     }
   },
   open: async (path, how) => openFile(await open(path, FLAGS[how], 0o600)),
-  readAll: path => readFile(path),
+  readAll,
   rename: (from, to) => rename(from, to),
   remove: path => rm(path, { recursive: true, force: true }),
   syncDirectory: async path => {
@@ -70,6 +71,7 @@ export const nodeFiles: Files = {
   },
   lock: path => {
     // Node has no flock; SQLite's exclusive transaction is a lock of the kernel, gone with its process.
+    makePrivate(path);
     const database = new DatabaseSync(path);
     try {
       database.exec('PRAGMA busy_timeout = 0; BEGIN EXCLUSIVE');
@@ -80,6 +82,35 @@ export const nodeFiles: Files = {
     return { release: () => database.close() };
   },
 };
+
+const readSome = promisify(read);
+
+/** Hands only the reading to a thread: a ledger reads thousands of small files, and all else costs more handed over. */
+async function readAll(path: string): Promise<Buffer> {
+  const file = openSync(path, FLAGS.read);
+  try {
+    const bytes = Buffer.allocUnsafeSlow(fstatSync(file).size);
+    let done = 0;
+    while (done < bytes.byteLength) {
+      const { bytesRead } = await readSome(file, bytes, done, bytes.byteLength - done, done);
+      if (bytesRead === 0) break;
+      done += bytesRead;
+    }
+    return bytes.subarray(0, done);
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** SQLite makes files as the umask has it. One that is there keeps its mode, and those beside it take the same. */
+export function makePrivate(path: string): void {
+  const file = openSync(path, 'a', 0o600);
+  try {
+    fchmodSync(file, 0o600);
+  } finally {
+    closeSync(file);
+  }
+}
 
 function openFile(handle: FileHandle): OpenFile {
   return {

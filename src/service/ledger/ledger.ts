@@ -26,21 +26,25 @@ export type ProvenEntry = FoundEntry & {
 /** Control's ledger. One per directory and process. */
 export interface Ledger {
   /**
-   * Takes records of a point; resolves when they are on the disk. A batch may come again: records that are known are
-   * passed over. The caller has made sure that the batch comes from the point that it names.
+   * Takes records of a point; resolves when they are on the disk, later when much is on its way into the tree. A batch
+   * may come again: records that are known are passed over. The caller has made sure that the batch comes from the
+   * point that it names.
    *
-   * @throws {LedgerError} `bad-batch`; `write-failed`, `overflow` when the disk refuses: the point tries again later
+   * @throws {LedgerError} `bad-batch`; `write-failed` when the disk refuses: the point tries again later
    */
   appendBatch(batch: JournalBatch): Promise<BatchOutcome>;
   /** Entries that match, newest first. */
   search(query: LedgerQuery): Promise<FoundEntry[]>;
   /** Entries behind `after`, oldest first; without `after` the newest ones. */
   tail(options: { readonly after?: number; readonly limit: number }): Promise<FoundEntry[]>;
-  /** All entries with this index, `point/epoch/seq` or request id; of a request the one at the edge first. */
+  /**
+   * All entries with this index, `point/epoch/seq` or request id; of a request the one at the edge first.
+   * @throws {LedgerError} `not-yet` when there is none among those that search knows, and it does not know all
+   */
   find(id: string): Promise<FoundEntry[]>;
   /**
    * Proves an entry, by its index, `point/epoch/seq` or request id (then the record at the edge, or the first).
-   * @throws {LedgerError} `not-found`
+   * @throws {LedgerError} `not-found`, `not-yet`
    */
   prove(id: string): Promise<ProvenEntry>;
   /** The newest signed checkpoint; up to a second behind `size`. */

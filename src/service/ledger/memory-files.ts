@@ -20,7 +20,11 @@ export type Fate = 'works' | 'fails' | 'fails-but-persists' | 'short' | 'crash';
 export class MemoryFiles implements Files {
   /** Decides the fate of each operation that changes something. */
   fate: (operation: FileOperation) => Fate = () => 'works';
+  /** Holds an operation that changes something back. */
+  delay: (name: string) => Promise<void> = () => Promise.resolve();
   operations = 0;
+  /** Files that were read whole. */
+  readonly read = new Set<string>();
   #names = new Map<string, Content>();
   #durableNames = new Map<string, Content>();
   #locks = new Set<string>();
@@ -122,6 +126,7 @@ export class MemoryFiles implements Files {
 
   readonly readAll = async (path: string): Promise<Buffer> => {
     this.#check();
+    this.read.add(path);
     const content = this.#names.get(path);
     if (content === undefined) throw missing(path);
     return Buffer.from(content.now);
@@ -172,7 +177,7 @@ export class MemoryFiles implements Files {
     work: (half: boolean) => number | undefined | void,
   ): Promise<number | undefined> {
     // Like a real one: nothing happens before the caller goes on.
-    await Promise.resolve();
+    await this.delay(name);
     this.#check();
     this.operations += 1;
     const fate = this.fate({ count: this.operations, name, path });

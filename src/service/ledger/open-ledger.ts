@@ -9,13 +9,16 @@ import {
   type LedgerEntry,
   type RecordOrigin,
 } from '#domain/record';
-import { checkBatch, entriesOf, peekOrigin, type NewEntry } from './batch.ts';
+import { checkBatch, entriesOf, type NewEntry } from './batch.ts';
+import { EpochKeeper } from './epoch-keeper.ts';
+import { termsOf } from './entry-terms.ts';
 import { nodeFiles } from './files.ts';
 import type { JournalBatch } from './journal.ts';
 import { LedgerError } from './ledger-error.ts';
 import { LineLog } from './line-log.ts';
 import type { BatchOutcome, FoundEntry, Ledger, LedgerOptions, ProvenEntry } from './ledger.ts';
-import { SearchIndex, type IndexedEntry, type LedgerQuery } from './search-index.ts';
+import { IndexKeeper } from './index-keeper.ts';
+import type { IndexedEntry, LedgerQuery } from './search-index.ts';
 import { Sequences } from './sequences.ts';
 import { PLACES } from './tree-files.ts';
 import { TreeLog } from './tree-log.ts';
@@ -44,28 +47,35 @@ export async function openLedger(options: LedgerOptions): Promise<Ledger> {
         files,
         directory: join(directory, PLACES.pending),
         name: 'control',
-        // Batches are refused before the queue grows; a line dropped here would be an entry confirmed and lost.
+        // Batches wait before the queue grows; a line dropped here would be an entry confirmed and lost.
         limits: { maxQueuedBytes: Number.POSITIVE_INFINITY },
       },
       tree.size + 1,
     );
     undo.defer(() => pending.close());
-    const index = SearchIndex.open(indexFile);
+    const index = new IndexKeeper({ ...options, file: indexFile });
     undo.defer(() => index.close());
-    const ledger = new OpenLedger({ ...options, files }, { tree, pending, index, lock });
+    const size = Math.max(pending.durableSeq - 1, tree.size);
+    // In this order: an index that turns out to be damaged is begun anew.
+    const indexed = { epochs: index.epochs(), size: Math.min(index.nextIndex, size) };
+    const epochs = await EpochKeeper.open({ ...options, files, tree }, indexed);
+    const ledger = new OpenLedger(options, { tree, pending, index, epochs, lock });
     await ledger.recover();
     undo.move();
-    log.info('ledger open', { entries: ledger.size, signed: tree.size, indexed: index.nextIndex });
+    log.info('ledger open', { entries: ledger.size, signed: tree.size, indexed: ledger.indexedSize });
     return ledger;
   } finally {
     await undo.disposeAsync();
   }
 }
 
-const MAX_WAITING_BYTES = 128 * 1024 * 1024;
+/** With more than this on its way into the tree, the next batch waits until there is less. */
+const MAX_WAITING_BYTES = 8 * 1024 * 1024;
+/** With this much the tree does not wait for its time. */
+const SIGN_NOW_BYTES = 2 * 1024 * 1024;
 const READ_AT_ONCE = 1_000;
-const INDEX_AT_ONCE = 500;
-const INDEX_WAIT_MS = 2_000;
+/** A few milliseconds. */
+const INDEX_AT_ONCE = 256;
 /** Records of one request that are looked for. */
 const MAX_HOPS = 1_000;
 const SIGN_EVERY_MS = 500;
@@ -74,7 +84,8 @@ const RETRY_MS = 1_000;
 type Parts = {
   readonly tree: TreeLog;
   readonly pending: LineLog;
-  readonly index: SearchIndex;
+  readonly index: IndexKeeper;
+  readonly epochs: EpochKeeper;
   readonly lock: { readonly release: () => void };
 };
 
@@ -83,25 +94,27 @@ class OpenLedger implements Ledger {
   readonly #options: LedgerOptions;
   readonly #tree: TreeLog;
   readonly #pending: LineLog;
-  readonly #index: SearchIndex;
+  readonly #index: IndexKeeper;
   readonly #lock: { readonly release: () => void };
   readonly #signEveryMs: number;
-  #sequences = new Sequences();
+  readonly #epochs: EpochKeeper;
+  readonly #sequences: Sequences;
   readonly #waiting: WaitingEntries;
   #signTimer: NodeJS.Timeout | undefined;
   #signing: Promise<void> | undefined;
   #signFailing = false;
-  #indexing: Promise<void> | undefined;
   #closed = false;
 
-  constructor(options: LedgerOptions, { tree, pending, index, lock }: Parts) {
+  constructor(options: LedgerOptions, { tree, pending, index, epochs, lock }: Parts) {
     const { keyName, publicKey } = options.signer;
     this.key = noteKey(keyName, publicKey);
     this.#options = options;
     this.#tree = tree;
     this.#pending = pending;
-    this.#index = index;
     this.#waiting = new WaitingEntries(tree.size);
+    this.#index = index;
+    this.#epochs = epochs;
+    this.#sequences = new Sequences(epochs.epochs);
     this.#lock = lock;
     this.#signEveryMs = options.signEveryMs ?? SIGN_EVERY_MS;
     pending.onAppended(() => this.#appended());
@@ -137,19 +150,16 @@ class OpenLedger implements Ledger {
       if (payloads.length === 0)
         throw new LedgerError('damaged', 'entries that wait for the tree cannot be read');
     }
-    this.#sequences = new Sequences(this.#index.epochs());
-    await this.#followFrom(Math.min(this.#index.nextIndex, this.size));
+    for (const origin of this.#waiting.reached(this.#epochs.openedAt, this.size))
+      this.#sequences.advance(origin);
     if (this.#index.nextIndex > this.size) await this.#recordTruncation();
     if (this.#waiting.to > this.#waiting.from) this.#signLater(0);
-    this.#startIndexing();
+    this.#index.follow({ size: () => this.size, read: from => this.#readIndexed(from) });
   }
 
   async appendBatch(batch: JournalBatch): Promise<BatchOutcome> {
-    if (this.#closed) throw new LedgerError('closed', 'the ledger is closed');
-    if (!this.#pending.healthy) throw new LedgerError('write-failed', 'the ledger cannot be written');
-    if (this.#waiting.bytes > MAX_WAITING_BYTES)
-      throw new LedgerError('overflow', 'entries do not reach the tree');
     checkBatch(batch);
+    await this.#untilRoom();
     const { point, epoch, firstSeq, lines } = batch;
     const next = this.#sequences.decide(point, epoch, firstSeq);
     if (next.kind === 'out-of-sequence') return next;
@@ -170,9 +180,9 @@ class OpenLedger implements Ledger {
   }
 
   async search(query: LedgerQuery): Promise<FoundEntry[]> {
-    await this.#untilIndexed();
     const found: FoundEntry[] = [];
-    for (const index of await this.#index.search(query)) found.push(...(await this.#read(index, index + 1)));
+    for (const index of await this.#index.ask(known => known.search(query)))
+      found.push(...(await this.#read(index, index + 1)));
     const { requestId } = query;
     if (requestId === undefined) return found;
     return found.filter(({ entry }) => entry?.kind === 'record' && entry.record.requestId === requestId);
@@ -186,16 +196,23 @@ class OpenLedger implements Ledger {
 
   async find(id: string): Promise<FoundEntry[]> {
     if (/^(0|[1-9][0-9]{0,14})$/.test(id)) return this.#read(Number(id), Math.min(this.size, Number(id) + 1));
+    const { size } = this;
     const origin = parseRecordId(id);
-    if (origin !== undefined) {
-      await this.#untilIndexed();
-      const index = this.#index.findRecord(origin);
-      return index === undefined ? [] : this.#read(index, index + 1);
+    const found = await (origin === undefined
+      ? this.search({ requestId: id, limit: MAX_HOPS })
+      : this.#findRecord(origin));
+    if (found.length === 0 && this.indexedSize < size) {
+      const seen = `search has looked at ${this.indexedSize} of ${size} records`;
+      throw new LedgerError('not-yet', `${seen}, and the one asked for is not among them; try again later`);
     }
-    const found = await this.search({ requestId: id, limit: MAX_HOPS });
     const rank = ({ entry }: FoundEntry) =>
       entry?.kind === 'record' && entry.record.direction === 'edge' ? 0 : 1;
     return found.sort((a, b) => rank(a) - rank(b) || a.index - b.index);
+  }
+
+  async #findRecord(origin: RecordOrigin): Promise<FoundEntry[]> {
+    const index = await this.#index.ask(known => known.findRecord(origin));
+    return index === undefined ? [] : this.#read(index, index + 1);
   }
 
   async prove(id: string): Promise<ProvenEntry> {
@@ -226,10 +243,20 @@ class OpenLedger implements Ledger {
     await this.sign().catch((error: unknown) => {
       this.#options.log.warn('ledger closed without a last checkpoint', { error: String(error) });
     });
-    await this.#indexing;
+    await this.#index.close();
     await this.#pending.close();
-    this.#index.close();
     this.#lock.release();
+  }
+
+  /** A point sends its next batch when this one is kept: here it is slowed down to what the disk takes. */
+  async #untilRoom(): Promise<void> {
+    for (;;) {
+      if (this.#closed) throw new LedgerError('closed', 'the ledger is closed');
+      if (!this.#pending.healthy) throw new LedgerError('write-failed', 'the ledger cannot be written');
+      if (this.#waiting.bytes <= MAX_WAITING_BYTES) return;
+      await this.#pending.flush();
+      await this.sign();
+    }
   }
 
   #take({ line, entry }: NewEntry): void {
@@ -247,8 +274,9 @@ class OpenLedger implements Ledger {
   }
 
   #appended(): void {
-    this.#signLater(this.#signEveryMs);
-    this.#startIndexing();
+    if (this.#waiting.bytes > SIGN_NOW_BYTES) this.#signSoon();
+    else this.#signLater(this.#signEveryMs);
+    this.#index.start();
   }
 
   #signLater(ms: number): void {
@@ -258,6 +286,13 @@ class OpenLedger implements Ledger {
       // A failure is logged and tried again; nobody waits for this one.
       this.sign().catch(() => {});
     }, ms);
+  }
+
+  #signSoon(): void {
+    if (this.#signFailing) return;
+    clearTimeout(this.#signTimer);
+    this.#signTimer = undefined;
+    this.#signLater(0);
   }
 
   async #signNow(): Promise<void> {
@@ -270,8 +305,10 @@ class OpenLedger implements Ledger {
       this.#signFailing = true;
       throw new LedgerError('write-failed', 'the ledger cannot be signed', { cause: error });
     }
+    const reached = this.#waiting.reached(from, this.#tree.size);
     this.#waiting.dropBefore(this.#tree.size);
     this.#pending.acknowledge(this.#tree.size);
+    await this.#epochs.follow(reached);
   }
 
   #signed(): void {
@@ -280,43 +317,15 @@ class OpenLedger implements Ledger {
     else if (this.#tree.size < this.size) this.#signLater(this.#signEveryMs);
   }
 
-  #startIndexing(): void {
-    if (this.#closed) return;
-    this.#indexing ??= this.#indexAll()
-      .catch((error: unknown) =>
-        this.#options.log.error('search index not written', { error: String(error) }),
-      )
-      .finally(() => (this.#indexing = undefined));
-  }
-
-  async #indexAll(): Promise<void> {
-    while (this.#index.nextIndex < this.size && !this.#closed) {
-      const from = this.#index.nextIndex;
-      const inTree = from < this.#waiting.from;
-      const to = Math.min(inTree ? this.#waiting.from : this.size, from + INDEX_AT_ONCE);
-      const entries = inTree ? await this.#readIndexed(from, to) : this.#waiting.takeIndexed(from, to);
-      this.#index.add(entries);
-      await new Promise(resolve => void setImmediate(resolve));
-    }
-  }
-
-  async #readIndexed(from: number, to: number): Promise<IndexedEntry[]> {
+  /** Entries for the search index: those that wait are still known, those in the tree are read again. */
+  async #readIndexed(from: number): Promise<IndexedEntry[]> {
+    const inTree = from < this.#waiting.from;
+    const to = Math.min(inTree ? this.#waiting.from : this.size, from + INDEX_AT_ONCE);
+    if (!inTree) return this.#waiting.indexed(from, to);
     return (await this.#readBytes(from, to)).map((bytes, offset) => {
       const leafHash = bytes === undefined ? Buffer.alloc(0) : hashLeaf(bytes);
-      return { index: from + offset, entry: readEntry(bytes), leafHash };
+      return { index: from + offset, leafHash, terms: termsOf(readEntry(bytes)) };
     });
-  }
-
-  async #untilIndexed(): Promise<void> {
-    const wanted = this.size;
-    const untilMs = this.#options.clock.monotonicMs() + INDEX_WAIT_MS;
-    while (this.#index.nextIndex < wanted && this.#options.clock.monotonicMs() < untilMs) {
-      const before = this.#index.nextIndex;
-      this.#startIndexing();
-      await Promise.race([this.#indexing, new Promise(resolve => void setTimeout(resolve, 20))]);
-      // It fails: the search is of what is there.
-      if (this.#indexing === undefined && this.#index.nextIndex === before) return;
-    }
   }
 
   async #read(from: number, to: number): Promise<FoundEntry[]> {
@@ -341,17 +350,6 @@ class OpenLedger implements Ledger {
       }
     }
     return all;
-  }
-
-  async #followFrom(from: number): Promise<void> {
-    for (let index = from; index < this.size; index += TILE_WIDTH) {
-      for (const bytes of await this.#readBytes(index, Math.min(this.size, index + TILE_WIDTH))) {
-        const origin: RecordOrigin | undefined = bytes === undefined ? undefined : peekOrigin(bytes);
-        const entry = origin === undefined ? readEntry(bytes) : null;
-        if (origin !== undefined) this.#sequences.advance(origin);
-        else if (entry !== null) this.#sequences.follow(entry);
-      }
-    }
   }
 
   /** The index remembers entries that the files have not: say so in the ledger, for ever. */

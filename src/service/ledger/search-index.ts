@@ -2,14 +2,17 @@ import { randomInt } from 'node:crypto';
 import { rmSync } from 'node:fs';
 import { DatabaseSync, type StatementSync } from 'node:sqlite';
 import { sha256 } from '#base/bytes';
-import type { LedgerEntry, RecordOrigin, TransactionRecord } from '#domain/record';
-import { lastOrigin, type EpochState } from './sequences.ts';
+import type { RecordOrigin } from '#domain/record';
+import type { EntryTerms } from './entry-terms.ts';
+import { makePrivate } from './files.ts';
+import { RequestFilter } from './request-filter.ts';
+import type { EpochState } from './sequences.ts';
 
 /** An entry on its way into the index. */
 export type IndexedEntry = {
   readonly index: number;
-  readonly entry: LedgerEntry | null;
   readonly leafHash: Uint8Array;
+  readonly terms: EntryTerms;
 };
 
 export type LedgerQuery = {
@@ -17,22 +20,22 @@ export type LedgerQuery = {
   readonly identity?: string;
   /** A service as caller or callee: its SPIFFE ID or its name. */
   readonly service?: string;
-  readonly decision?: TransactionRecord['decision'] | 'gap';
+  readonly decision?: EntryTerms['decision'];
   readonly sinceMs?: number;
   readonly untilMs?: number;
   readonly requestId?: string;
   readonly limit: number;
 };
 
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 const SCHEMA = `
   CREATE TABLE IF NOT EXISTS entries(
     idx INTEGER PRIMARY KEY, time INTEGER NOT NULL, request INTEGER, epoch INTEGER NOT NULL, seq INTEGER NOT NULL,
     client INTEGER NOT NULL, user INTEGER NOT NULL, caller INTEGER NOT NULL, callee INTEGER NOT NULL,
     decision INTEGER NOT NULL, leaf BLOB NOT NULL
   ) STRICT;
-  CREATE INDEX IF NOT EXISTS by_request ON entries(request);
   CREATE TABLE IF NOT EXISTS blocks(block INTEGER PRIMARY KEY, earliest INTEGER NOT NULL, latest INTEGER NOT NULL) STRICT;
+  CREATE TABLE IF NOT EXISTS filters(block INTEGER PRIMARY KEY, bytes BLOB NOT NULL) STRICT;
   CREATE TABLE IF NOT EXISTS runs(
     epoch INTEGER NOT NULL, seq INTEGER NOT NULL, idx INTEGER NOT NULL, PRIMARY KEY(epoch, seq)
   ) STRICT, WITHOUT ROWID;
@@ -46,8 +49,13 @@ const SCHEMA = `
 const DECISIONS = ['gap', 'allowed', 'refused', 'failed'] as const;
 const NO_NAME = 0;
 const MAX_CACHED_NAMES = 50_000;
-/** Rows that one step of a search looks at: a few milliseconds. Blocks outside the times asked for are passed over. */
+/**
+ * Rows that one step of a search looks at: a few milliseconds. Blocks outside the times asked for are passed over, and
+ * those that do not have the request asked for.
+ */
 const BLOCK_ROWS = 16_384;
+/** Filters that are looked at before others have their turn. */
+const FILTERS_AT_ONCE = 64;
 /** How much of a leaf hash the index keeps. */
 export const LEAF_BYTES = 16;
 
@@ -65,11 +73,15 @@ export class SearchIndex {
   readonly #findName: StatementSync;
   readonly #putEpoch: StatementSync;
   readonly #putBlock: StatementSync;
+  readonly #putFilter: StatementSync;
   readonly #putRun: StatementSync;
   /** Where the record after the last one indexed would stand, if it were the next of its epoch. */
   #run = { epoch: 0, seq: 0, index: 0 };
   readonly #salt: number;
   #nextIndex: number;
+  /** The filter of the block that grows; those of the blocks before it are in the file. */
+  #filter = new RequestFilter();
+  #filterBlock = 0;
 
   private constructor(database: DatabaseSync) {
     this.#database = database;
@@ -85,11 +97,13 @@ export class SearchIndex {
       `INSERT INTO blocks VALUES (?, ?, ?) ON CONFLICT DO UPDATE
        SET earliest = MIN(earliest, excluded.earliest), latest = MAX(latest, excluded.latest)`,
     );
+    this.#putFilter = database.prepare('INSERT OR REPLACE INTO filters VALUES (?, ?)');
     this.#putRun = database.prepare('INSERT OR REPLACE INTO runs VALUES (?, ?, ?)');
     this.#salt = toNumber(database.prepare('PRAGMA application_id').get()?.['application_id']);
     this.#nextIndex = toNumber(
       database.prepare('SELECT COALESCE(MAX(idx) + 1, 0) AS n FROM entries').get()?.['n'],
     );
+    this.#fillFilter();
   }
 
   /** Opens the index file, or begins a new one when there is none that can be read. `:memory:` keeps nothing. */
@@ -97,16 +111,22 @@ export class SearchIndex {
     try {
       return SearchIndex.#tryOpen(path);
     } catch {
-      for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
-      return SearchIndex.#tryOpen(path);
+      return SearchIndex.begin(path);
     }
   }
 
+  /** Begins a new index in place of what is there. */
+  static begin(path: string): SearchIndex {
+    for (const suffix of ['', '-wal', '-shm']) rmSync(path + suffix, { force: true });
+    return SearchIndex.#tryOpen(path);
+  }
+
   static #tryOpen(path: string): SearchIndex {
+    if (path !== ':memory:') makePrivate(path);
     const database = new DatabaseSync(path);
     try {
       // NORMAL in WAL mode: a power cut may take the newest rows, never the file.
-      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -16384');
+      database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -4096');
       const version = toNumber(database.prepare('PRAGMA user_version').get()?.['user_version']);
       if (version !== 0 && version !== SCHEMA_VERSION) throw new Error('index of another version');
       if (version === 0) database.exec(`PRAGMA application_id = ${randomInt(1, 2 ** 31)}`);
@@ -144,7 +164,8 @@ export class SearchIndex {
     try {
       const blocks = new Map<number, { earliest: number; latest: number }>();
       for (const entry of entries) {
-        const timeMs = this.#addEntry(entry);
+        this.#addEntry(entry);
+        const { timeMs } = entry.terms;
         const block = Math.floor(entry.index / BLOCK_ROWS);
         const { earliest, latest } = blocks.get(block) ?? { earliest: timeMs, latest: timeMs };
         blocks.set(block, { earliest: Math.min(earliest, timeMs), latest: Math.max(latest, timeMs) });
@@ -153,9 +174,11 @@ export class SearchIndex {
       for (const { point, epoch, seq } of lastOrigins(entries)) this.#putEpoch.run(point, epoch, seq + 1);
       this.#database.exec('COMMIT');
     } catch (error) {
-      this.#database.exec('ROLLBACK');
+      // SQLite may have done so itself.
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
       this.#names.clear();
       this.#run = { epoch: 0, seq: 0, index: 0 };
+      this.#fillFilter();
       throw error;
     }
     const last = entries.at(-1);
@@ -167,6 +190,7 @@ export class SearchIndex {
     this.#database.prepare('DELETE FROM entries WHERE idx >= ?').run(index);
     this.#database.prepare('DELETE FROM runs WHERE idx >= ?').run(index);
     this.#nextIndex = Math.min(this.#nextIndex, index);
+    this.#fillFilter();
   }
 
   findRecord({ point, epoch, seq }: RecordOrigin): number | undefined {
@@ -191,7 +215,7 @@ export class SearchIndex {
     const step = this.#database.prepare(
       `SELECT idx FROM entries NOT INDEXED WHERE idx >= ? AND idx < ? ${where} ORDER BY idx DESC LIMIT ?`,
     );
-    for (const block of this.#blocks(query)) {
+    for await (const block of this.#blocks(query)) {
       const low = block * BLOCK_ROWS;
       const rows = step.all(low, low + BLOCK_ROWS, ...values, query.limit - found.length);
       for (const row of rows) found.push(toNumber(row['idx']));
@@ -205,36 +229,50 @@ export class SearchIndex {
     this.#database.close();
   }
 
-  #addEntry({ index, entry, leafHash }: IndexedEntry): number {
-    const leaf = leafHash.subarray(0, LEAF_BYTES);
-    if (entry === null || entry.kind === 'gap') {
-      const { point, epoch, fromSeq, timeMs } = entry?.gap ?? { point: '', epoch: '', fromSeq: 0, timeMs: 0 };
-      const epochName = this.#intern(`${point}/${epoch}`);
-      // Gaps have no number of their own: negative, so that no record is found in their place.
-      this.#insert.run(index, timeMs, null, epochName, -fromSeq, NO_NAME, NO_NAME, NO_NAME, NO_NAME, 0, leaf);
-      return timeMs;
-    }
-    const { origin, record } = entry;
-    const epoch = this.#intern(`${origin.point}/${origin.epoch}`);
-    // Records of a batch stand side by side: where they begin says where each of them is.
-    const { epoch: runEpoch, seq: runSeq, index: runIndex } = this.#run;
-    if (runEpoch !== epoch || runSeq !== origin.seq || runIndex !== index)
-      this.#putRun.run(epoch, origin.seq, index);
-    this.#run = { epoch, seq: origin.seq + 1, index: index + 1 };
+  #addEntry({ index, leafHash, terms }: IndexedEntry): void {
+    const { decision, requestId, seq, timeMs } = terms;
+    this.#enterBlock(Math.floor(index / BLOCK_ROWS));
+    const epoch = this.#intern(terms.epoch);
+    if (decision !== 'gap') this.#putInRun(epoch, seq, index);
+    const request = requestId === '' ? null : this.#requestKey(requestId);
+    if (request !== null) this.#filter.add(request);
     this.#insert.run(
       index,
-      record.timeMs,
-      this.#requestKey(record.requestId),
+      timeMs,
+      request,
       epoch,
-      origin.seq,
-      this.#intern(record.client.id),
-      this.#intern(record.user),
-      this.#intern(record.caller),
-      this.#intern(record.callee),
-      DECISIONS.indexOf(record.decision),
-      leaf,
+      seq,
+      this.#intern(terms.client),
+      this.#intern(terms.user),
+      this.#intern(terms.caller),
+      this.#intern(terms.callee),
+      DECISIONS.indexOf(decision),
+      leafHash.subarray(0, LEAF_BYTES),
     );
-    return record.timeMs;
+  }
+
+  /** Records of a batch stand side by side: where they begin says where each of them is. */
+  #putInRun(epoch: number, seq: number, index: number): void {
+    const { epoch: runEpoch, seq: runSeq, index: runIndex } = this.#run;
+    if (runEpoch !== epoch || runSeq !== seq || runIndex !== index) this.#putRun.run(epoch, seq, index);
+    this.#run = { epoch, seq: seq + 1, index: index + 1 };
+  }
+
+  /** The filter of the block before is complete. */
+  #enterBlock(block: number): void {
+    if (block === this.#filterBlock) return;
+    this.#putFilter.run(this.#filterBlock, this.#filter.bytes);
+    this.#filter = new RequestFilter();
+    this.#filterBlock = block;
+  }
+
+  /** The filter of the block of the last entry, from its rows. */
+  #fillFilter(): void {
+    this.#filter = new RequestFilter();
+    this.#filterBlock = Math.max(0, Math.floor((this.#nextIndex - 1) / BLOCK_ROWS));
+    const sql = 'SELECT request FROM entries WHERE idx >= ? AND request IS NOT NULL';
+    for (const row of this.#database.prepare(sql).all(this.#filterBlock * BLOCK_ROWS))
+      this.#filter.add(toNumber(row['request']));
   }
 
   /** 48 bits that nobody outside can foresee; whoever reads the entry compares the whole id. */
@@ -297,27 +335,44 @@ export class SearchIndex {
   }
 
   /** The blocks in which there can be matches, newest first. */
-  #blocks(query: LedgerQuery): number[] {
-    if (query.requestId !== undefined) {
-      const rows = this.#database
-        .prepare('SELECT idx FROM entries WHERE request = ?')
-        .all(this.#requestKey(query.requestId));
-      const blocks = new Set(rows.map(row => Math.floor(toNumber(row['idx']) / BLOCK_ROWS)));
-      return [...blocks].sort((a, b) => b - a);
-    }
+  async *#blocks(query: LedgerQuery): AsyncGenerator<number> {
+    const { requestId, sinceMs = 0, untilMs = Number.MAX_SAFE_INTEGER } = query;
+    if (requestId !== undefined) return yield* this.#blocksOf(this.#requestKey(requestId));
     const rows = this.#database
       .prepare('SELECT block FROM blocks WHERE latest >= ? AND earliest <= ? ORDER BY block DESC')
-      .all(query.sinceMs ?? 0, query.untilMs ?? Number.MAX_SAFE_INTEGER);
-    return rows.map(row => toNumber(row['block']));
+      .all(sinceMs, untilMs);
+    for (const row of rows) yield toNumber(row['block']);
   }
+
+  async *#blocksOf(request: number): AsyncGenerator<number> {
+    const newest = this.#filterBlock;
+    if (this.#filter.mayHave(request)) yield newest;
+    const step = this.#database.prepare(
+      'SELECT block, bytes FROM filters WHERE block >= ? AND block < ? ORDER BY block DESC',
+    );
+    for (let below = newest; below > 0; below -= FILTERS_AT_ONCE) {
+      for (const { block, bytes } of step.all(below - FILTERS_AT_ONCE, below)) {
+        if (bytes instanceof Uint8Array && new RequestFilter(bytes).mayHave(request)) yield toNumber(block);
+      }
+      await new Promise(resolve => void setImmediate(resolve));
+    }
+  }
+}
+
+const SQLITE_CORRUPT = 11;
+const SQLITE_NOTADB = 26;
+
+/** Whether SQLite says that the file is not what it has written. */
+export function isDamage(error: unknown): boolean {
+  if (!(error instanceof Error && 'errcode' in error)) return false;
+  const code = Number(error.errcode) & 0xff;
+  return code === SQLITE_CORRUPT || code === SQLITE_NOTADB;
 }
 
 function lastOrigins(entries: readonly IndexedEntry[]): Iterable<RecordOrigin> {
   const origins = new Map<string, RecordOrigin>();
-  for (const { entry } of entries) {
-    const origin = entry === null ? undefined : lastOrigin(entry);
-    if (origin !== undefined) origins.set(`${origin.point}/${origin.epoch}`, origin);
-  }
+  for (const { reached } of entries.map(({ terms }) => terms))
+    if (reached !== undefined) origins.set(`${reached.point}/${reached.epoch}`, reached);
   return origins.values();
 }
 

@@ -26,6 +26,13 @@ export class Sequences {
     for (const { point, epoch, nextSeq } of states) this.#set(point, epoch, nextSeq);
   }
 
+  /** Of each point, oldest epochs first. */
+  states(): EpochState[] {
+    return [...this.#points].flatMap(([point, epochs]) =>
+      [...epochs].map(([epoch, { nextSeq }]) => ({ point, epoch, nextSeq })),
+    );
+  }
+
   decide(point: string, epoch: string, firstSeq: number): Continuation {
     const epochs = this.#points.get(point);
     const place = epochs?.get(epoch);

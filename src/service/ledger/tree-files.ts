@@ -1,9 +1,20 @@
 import { dirname, join } from 'node:path';
 import { hasCode } from '#base/error';
-import { bundlePath, decodeBundle, HASH_BYTES, TILE_WIDTH, tilePath, type TileId } from '#domain/merkle';
+import {
+  bundlePath,
+  decodeBundle,
+  encodeBundle,
+  HASH_BYTES,
+  TILE_WIDTH,
+  tilePath,
+  type TileId,
+} from '#domain/merkle';
 import { writeFile, writeFully, type Files } from './files.ts';
 
 const MAX_PARALLEL_WRITES = 8;
+/** The next bundle may be a little longer. */
+const SPARE_BYTES = 32 * 1024;
+const MAX_SPARE_BYTES = 1024 * 1024;
 
 /** Where the parts of a ledger are, under its directory. */
 export const PLACES = {
@@ -12,6 +23,8 @@ export const PLACES = {
   history: 'checkpoints.ndjson',
   pending: 'pending',
   index: 'index.db',
+  /** How far the points have come. */
+  epochs: 'epochs.json',
   lock: 'lock',
 } as const;
 
@@ -34,11 +47,21 @@ export async function readBundle(
   index: number,
   width: number,
 ): Promise<{ entries: Buffer[]; restBytes: number }> {
-  const [part, whole] = [bundlePath(index, width), bundlePath(index, TILE_WIDTH)];
-  const { bytes, from } = await readPartOrWhole(files, directory, part, whole);
+  const { bytes, from } = await readBundleBytes(files, directory, index, width);
   const { entries, restBytes } = decodeBundle(bytes, width);
   // A whole bundle in place of a part of it has more entries, rightly.
-  return { entries, restBytes: from === part || entries.length < width ? restBytes : 0 };
+  const isPart = from === bundlePath(index, width);
+  return { entries, restBytes: isPart || entries.length < width ? restBytes : 0 };
+}
+
+/** A bundle of at least `width` entries as it is stored, and from which path. */
+export function readBundleBytes(
+  files: Files,
+  directory: string,
+  index: number,
+  width: number,
+): Promise<{ bytes: Buffer; from: string }> {
+  return readPartOrWhole(files, directory, bundlePath(index, width), bundlePath(index, TILE_WIDTH));
 }
 
 async function readPartOrWhole(
@@ -55,19 +78,24 @@ async function readPartOrWhole(
   }
 }
 
-/** A file of the tree and its bytes; `path` is relative to the ledger's directory. */
-export type TreeFile = { readonly path: string; readonly bytes: Uint8Array };
+/** A file of the tree; `path` is relative to the ledger's directory. */
+export type TreeFile =
+  | { readonly path: string; readonly bytes: Uint8Array }
+  | { readonly path: string; readonly entries: readonly Uint8Array[] };
 
 /**
  * Puts files and their names on the disk, in any order.
  *
  * CRASH: any of them may be missing or torn afterwards. Nothing reads them before a checkpoint needs them, and they are
  * written again before there is one.
+ *
+ * @param spare buffers for bundles, used again: one for each would be megabytes of garbage in each second
  */
 export async function writeTreeFiles(
   files: Files,
   directory: string,
   all: readonly TreeFile[],
+  spare: Buffer[],
 ): Promise<void> {
   const directories = new Set<string>();
   for (const { path } of all) {
@@ -76,7 +104,16 @@ export async function writeTreeFiles(
   const ordered = [...directories].sort();
   if (ordered.length > 0)
     await eachInParallel(leavesOf(ordered), path => files.makeDirectory(join(directory, path)));
-  await eachInParallel(all, ({ path, bytes }) => writeFile(files, join(directory, path), bytes));
+  await eachInParallel(all, async file => {
+    if ('bytes' in file) return writeFile(files, join(directory, file.path), file.bytes);
+    let buffer = spare.pop() ?? Buffer.alloc(0);
+    const bytes = encodeBundle(file.entries, wanted => {
+      if (buffer.byteLength < wanted) buffer = Buffer.allocUnsafeSlow(wanted + SPARE_BYTES);
+      return buffer;
+    });
+    await writeFile(files, join(directory, file.path), bytes);
+    if (buffer.byteLength <= MAX_SPARE_BYTES) spare.push(buffer);
+  });
   await eachInParallel(['.', ...ordered], path => files.syncDirectory(join(directory, path)));
 }
 

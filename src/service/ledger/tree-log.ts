@@ -4,7 +4,6 @@ import { hasCode } from '#base/error';
 import type { Log } from '#base/log';
 import {
   bundlePath,
-  encodeBundle,
   hashLeaf,
   MerkleError,
   noteKey,
@@ -22,6 +21,7 @@ import {
   appendLine,
   PLACES,
   readBundle,
+  readBundleBytes,
   readIfThere,
   readTile,
   replaceFile,
@@ -61,6 +61,7 @@ export class TreeLog {
   readonly #options: TreeLogOptions;
   #head: Head;
   readonly #read = new Map<string, Buffer[]>();
+  readonly #spare: Buffer[] = [];
   #historyAtMs = Number.NEGATIVE_INFINITY;
 
   private constructor(options: TreeLogOptions, head: Head) {
@@ -90,6 +91,10 @@ export class TreeLog {
     return this.#head.edge.size;
   }
 
+  get root(): Uint8Array {
+    return this.#head.edge.root();
+  }
+
   /** The newest signed checkpoint. */
   get checkpoint(): string {
     return this.#head.checkpoint;
@@ -117,7 +122,7 @@ export class TreeLog {
       }
       if (open.length < TILE_WIDTH) continue;
       const path = bundlePath(Math.floor((edge.size - 1) / TILE_WIDTH), TILE_WIDTH);
-      changed.push({ path, bytes: encodeBundle(open) });
+      changed.push({ path, entries: open });
       full.push(path);
       open = [];
     }
@@ -125,11 +130,11 @@ export class TreeLog {
     if (open.length > 0) {
       changed.push({
         path: bundlePath(Math.floor(edge.size / TILE_WIDTH), open.length),
-        bytes: encodeBundle(open),
+        entries: open,
       });
     }
     const checkpoint = signCheckpoint({ origin: signer.keyName, size: edge.size, root: edge.root() }, signer);
-    await writeTreeFiles(files, directory, changed);
+    await writeTreeFiles(files, directory, changed, this.#spare);
     await replaceFile(files, directory, PLACES.checkpoint, Buffer.from(checkpoint));
     this.#head = { edge, open, checkpoint };
     await this.#tidy(full, nowMs);
@@ -147,6 +152,19 @@ export class TreeLog {
     if (oldest !== undefined && this.#read.size >= MAX_BUNDLES_KEPT) this.#read.delete(oldest);
     this.#read.set(key, entries);
     return entries;
+  }
+
+  /** Entries of bundle `bundle` as they are stored, and how many of them are in the tree. */
+  async readStored(bundle: number): Promise<{ bytes: Buffer; width: number }> {
+    const width = Math.min(TILE_WIDTH, this.size - bundle * TILE_WIDTH);
+    const { files, directory } = this.#options;
+    return { bytes: (await readBundleBytes(files, directory, bundle, width)).bytes, width };
+  }
+
+  /** The root that the tree had when it had `size` entries, as its tiles show it. */
+  rootAt(size: number): Promise<Uint8Array> {
+    const { files, directory } = this.#options;
+    return new TreeReader(size, tile => readTile(files, directory, tile)).root();
   }
 
   /** That the newest checkpoint covers entry `index`. */

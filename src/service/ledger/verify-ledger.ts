@@ -14,12 +14,13 @@ import {
   type Tile,
 } from '#domain/merkle';
 import { decodeEntry, type Gap } from '#domain/record';
-import { peekOrigin } from './batch.ts';
 import { nodeFiles, type Files } from './files.ts';
 import { LeafHints } from './leaf-hints.ts';
 import { LedgerError } from './ledger-error.ts';
 import type { Finding, FindingReason, LedgerReport } from './ledger-report.ts';
+import { OriginReader } from './origin-reader.ts';
 import { findTail, listSegments, readSegment, type Segment } from './segment.ts';
+import { readAhead } from './read-ahead.ts';
 import { SequenceAudit } from './sequence-audit.ts';
 import { PLACES, readBundle, readIfThere, readTile } from './tree-files.ts';
 
@@ -65,6 +66,13 @@ export async function verifyLedger({
 /** A signed statement: the tree of `size` had this root. */
 type Anchor = Checkpoint & { readonly newest: boolean };
 
+type StoredBundle = {
+  readonly entries: Buffer[];
+  readonly restBytes: number;
+  readonly tile: Buffer | undefined;
+  readonly width: number;
+};
+
 class Audit {
   readonly #directory: string;
   readonly #key: NoteKey;
@@ -73,6 +81,7 @@ class Audit {
   readonly #findings: Finding[] = [];
   readonly #gaps: { index: number; gap: Gap }[] = [];
   readonly #sequences = new SequenceAudit();
+  readonly #origins = new OriginReader();
   #gapCount = 0;
   #tree: TileEdge = TileEdge.empty();
   /** The first entry that is gone, after which no root can be computed. */
@@ -132,8 +141,10 @@ class Audit {
       }
     };
     compare();
-    for (let start = 0; start < size; start += TILE_WIDTH) {
-      const leaves = await this.#readLeaves(start, Math.min(TILE_WIDTH, size - start));
+    const read = (bundle: number) =>
+      this.#readBundle(bundle, Math.min(TILE_WIDTH, size - bundle * TILE_WIDTH));
+    for await (const [bundle, stored] of readAhead(0, Math.ceil(size / TILE_WIDTH), read)) {
+      const leaves = this.#readLeaves(bundle * TILE_WIDTH, stored);
       if (this.#missingIndex !== undefined) break;
       for (const leaf of leaves) {
         for (const tile of this.#tree.append(leaf)) await this.#compareTile(tile);
@@ -145,17 +156,20 @@ class Audit {
     return { goodSize, bad };
   }
 
-  /** The leaf hashes of a bundle, up to the first entry that is gone. */
-  async #readLeaves(start: number, width: number): Promise<Uint8Array[]> {
-    const bundle = start / TILE_WIDTH;
+  async #readBundle(bundle: number, width: number): Promise<StoredBundle> {
     const { entries, restBytes } = await readBundle(this.#files, this.#directory, bundle, width).catch(
       () => ({
         entries: [],
         restBytes: 0,
       }),
     );
-    const leaves = entries.map(hashLeaf);
     const tile = await this.#storedTile({ level: 0, index: bundle, width });
+    return { entries, restBytes, tile, width };
+  }
+
+  /** The leaf hashes of a bundle, up to the first entry that is gone. */
+  #readLeaves(start: number, { entries, restBytes, tile, width }: StoredBundle): Uint8Array[] {
+    const leaves = entries.map(hashLeaf);
     for (const [at, leaf] of leaves.entries()) {
       const stored = tile?.subarray(at * HASH_BYTES, (at + 1) * HASH_BYTES);
       if (stored !== undefined && !equalBytes(leaf, stored)) this.#differentIndex ??= start + at;
@@ -169,7 +183,7 @@ class Audit {
   }
 
   #checkEntry(index: number, bytes: Buffer): void {
-    const entry = peekOrigin(bytes) ?? readGap(bytes);
+    const entry = this.#origins.read(bytes) ?? readGap(bytes);
     if (entry === undefined) return this.#find('entry-malformed', index, 'the entry is not one of a ledger');
     const wrong = this.#sequences.check(entry);
     if (wrong !== undefined) this.#find('sequence-broken', index, wrong);

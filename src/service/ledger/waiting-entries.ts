@@ -1,9 +1,10 @@
 import { hashLeaf } from '#domain/merkle';
-import { decodeEntry, type LedgerEntry } from '#domain/record';
+import type { LedgerEntry, RecordOrigin } from '#domain/record';
+import { termsOf, type EntryTerms } from './entry-terms.ts';
 import type { IndexedEntry } from './search-index.ts';
 import type { Leaf } from './tree-log.ts';
 
-type Waiting = Leaf & { entry: LedgerEntry | null };
+type Waiting = Leaf & { readonly terms: EntryTerms };
 
 /** Entries on their way into the tree, by their index in it. */
 export class WaitingEntries {
@@ -29,7 +30,7 @@ export class WaitingEntries {
 
   push(line: string, entry: LedgerEntry): void {
     const bytes = Buffer.from(line, 'latin1');
-    this.#entries.push({ bytes, hash: hashLeaf(bytes), entry });
+    this.#entries.push({ bytes, hash: hashLeaf(bytes), terms: termsOf(entry) });
     this.#bytes += bytes.byteLength;
   }
 
@@ -37,14 +38,18 @@ export class WaitingEntries {
     return this.#entries.slice(from - this.#from, to - this.#from);
   }
 
-  /** For the search index, once: what an entry says is forgotten with it, its bytes are kept. */
-  takeIndexed(from: number, to: number): IndexedEntry[] {
-    return this.#entries.slice(from - this.#from, to - this.#from).map((waiting, offset) => {
-      const { bytes, hash } = waiting;
-      const entry = waiting.entry ?? decodeEntry(bytes.toString('latin1'));
-      waiting.entry = null;
-      return { index: from + offset, entry, leafHash: hash };
-    });
+  /** For the search index. */
+  indexed(from: number, to: number): IndexedEntry[] {
+    return this.#entries
+      .slice(from - this.#from, to - this.#from)
+      .map(({ hash, terms }, offset) => ({ index: from + offset, leafHash: hash, terms }));
+  }
+
+  /** How far the points have come with entries `[from, to)`. */
+  reached(from: number, to: number): RecordOrigin[] {
+    return this.#entries
+      .slice(Math.max(0, from - this.#from), to - this.#from)
+      .flatMap(({ terms }) => terms.reached ?? []);
   }
 
   /** Entries before `index` are in the tree. */

@@ -5,6 +5,9 @@ import { openEnvelope, sealEnvelope, type Envelope, type EnvelopeFault } from '#
 
 const PAYLOAD_TYPE = 'application/vnd.ringwall.bundle+json';
 
+/** A bundle by its names; version 0 stands for none. */
+export type BundleRef = { readonly version: number; readonly digest: string };
+
 export type OpenedBundle =
   | { readonly kind: 'opened'; readonly bundle: Bundle; readonly digest: string }
   | { readonly kind: 'refused'; readonly fault: EnvelopeFault | 'wrong-shape'; readonly message: string };

@@ -17,4 +17,4 @@ export { LineChannel, LinkError } from './line-channel.ts';
 export type { LineChannelOptions } from './line-channel.ts';
 export { createKeyRequest } from './key-request.ts';
 export { decodeBundleKey, encodeBundleKey, openBundle, sealBundle } from './bundle-key.ts';
-export type { OpenedBundle } from './bundle-key.ts';
+export type { BundleRef, OpenedBundle } from './bundle-key.ts';

@@ -9,6 +9,9 @@ export const EDGE_IDENTITY = 'edge';
 
 const protocol = Type.Literal(PROTOCOL);
 const count = Type.Integer({ minimum: 0 });
+/** Of a bundle; 0 stands for none. */
+const version = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const digest = Type.String({ maxLength: 128 });
 const name = Type.String({ minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([a-z0-9-]*[a-z0-9])?$' });
 const identity = Type.String({ minLength: 1, maxLength: 2048 });
 const words = Type.String({ maxLength: 1024 });
@@ -32,21 +35,27 @@ const pointMessage = Type.Union([
   closed({
     kind: Type.Literal('hello'),
     protocol,
-    appliedVersion: count,
-    appliedDigest: Type.String({ maxLength: 128 }),
+    /** In force, and kept on the point's disk. */
+    appliedVersion: version,
+    appliedDigest: digest,
+    /** The newest that control ever gave it, in force or not: it takes no older one. */
+    newestVersion: version,
+    newestDigest: digest,
   }),
   closed({
     kind: Type.Literal('applied'),
-    version: count,
-    digest: Type.String({ maxLength: 128 }),
+    version,
+    digest,
     tookMs: Type.Number({ minimum: 0 }),
   }),
   closed({
     kind: Type.Literal('rejected'),
-    version: count,
+    version,
     fault: Type.String({ maxLength: 64 }),
     message: words,
   }),
+  /** Answers `show`; without an envelope when the point has lost it. */
+  closed({ kind: Type.Literal('shown'), envelope: Type.Union([envelope, Type.Null()]) }),
   /** Asks for a certificate under a SPIFFE ID or `EDGE_IDENTITY`; `id` comes back with the answer. */
   closed({ kind: Type.Literal('certify'), id: count, identity, request: requestPem }),
   closed({
@@ -82,7 +91,9 @@ const controlMessage = Type.Union([
     bundleKey: Type.String({ maxLength: 1024 }),
   }),
   closed({ kind: Type.Literal('enrolment-refused'), message: words }),
-  closed({ kind: Type.Literal('bundle'), version: count, envelope }),
+  closed({ kind: Type.Literal('bundle'), version, envelope }),
+  /** Asks for the newest bundle that the point was ever given, as control signed it. */
+  closed({ kind: Type.Literal('show') }),
   closed({ kind: Type.Literal('certificate'), id: count, certificateChain: pem, notAfterMs: count }),
   closed({
     kind: Type.Literal('certificate-refused'),

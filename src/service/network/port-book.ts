@@ -93,6 +93,7 @@ async function readBook(path: string): Promise<ReadonlyMap<string, number>> {
 }
 
 async function writeBook(path: string, assigned: ReadonlyMap<string, number>): Promise<void> {
-  await writeFile(`${path}.new`, `${JSON.stringify({ ports: Object.fromEntries(assigned) }, null, 2)}\n`);
+  const text = `${JSON.stringify({ ports: Object.fromEntries(assigned) }, null, 2)}\n`;
+  await writeFile(`${path}.new`, text, { mode: 0o600 });
   await rename(`${path}.new`, path);
 }

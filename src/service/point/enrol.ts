@@ -1,3 +1,4 @@
+import type { Clock } from '#base/clock';
 import {
   controlMessageSchema,
   createKeyRequest,
@@ -25,17 +26,21 @@ export type Enrolment = {
 
 const MAX_ANSWER_BYTES = 128 * 1024;
 const TIMEOUT_MS = 10_000;
+const TOKENS = 'a join token is good once and for two minutes';
 
 /**
  * Spends the join token on an identity.
  *
  * @throws {PointError} `enrolment-refused` when trying again is of no use
  */
-export async function enrol(config: PointConfig): Promise<Enrolment> {
+export async function enrol(config: PointConfig, clock: Clock): Promise<Enrolment> {
   const { privateKeyPem, requestPem } = await createKeyRequest();
   const answer = await exchange(config, requestPem);
   if (answer.kind === 'enrolment-refused')
-    throw new PointError('enrolment-refused', `control refuses: ${answer.message}`);
+    throw new PointError(
+      'enrolment-refused',
+      `control refuses: ${answer.message}; ${TOKENS}; start the point by \`ringwall up\`, which gives it a new one each time`,
+    );
   if (answer.kind !== 'enrolled')
     throw new PointError('out-of-order', 'control answered an enrolment with something else');
   const { bundleKey, certificateChain, identity, pointKind: kind, trustDomain } = answer;
@@ -51,6 +56,12 @@ export async function enrol(config: PointConfig): Promise<Enrolment> {
     trustAnchors: config.trustAnchors,
     name: { kind: 'identity', identity },
   });
+  if (pair.notAfterMs <= clock.nowMs()) {
+    throw new PointError(
+      'bad-certificate',
+      'the certificate that control gave is past its time already: the clock of this machine is ahead of that of control',
+    );
+  }
   return { kind, trustDomain, identity, bundleKey, pair };
 }
 

@@ -29,7 +29,8 @@ export type WantedIdentities = {
 
 const MAX_AT_ONCE = 16;
 const RETRY_MS = 2000;
-const LONGEST_TIMER_MS = 3_600_000;
+/** Timers stand still while the machine sleeps. */
+const LONGEST_TIMER_MS = 60_000;
 
 /** The point's certificates with their keys, renewed when half of their time is over. */
 export class HeldIdentities implements Identities {

@@ -37,11 +37,21 @@ const keptSchema = compileSchema('state of the point', kept);
 export type HeldIdentity = Static<typeof held>;
 export type KeptState = Static<typeof kept>;
 
+/** A bundle as control signed it; `damaged` when its file is there and cannot be read. */
+export type KeptBundle =
+  | { readonly kind: 'none' }
+  | { readonly kind: 'kept'; readonly envelope: Envelope }
+  | { readonly kind: 'damaged' };
+
+/** Writes a file of mode 0600 as a whole: the former content stays, or the new one is there. */
+export type WriteFile = (path: string, bytes: Uint8Array | string) => Promise<void>;
+
 const NAME = 'point state';
 
 /**
- * What a point keeps over a restart: its identities and pinned keys, sealed, and the last good bundle as control
- * signed it.
+ * What a point keeps over a restart: its identities and pinned keys, sealed, and two bundles as control signed them,
+ * which are verified anew when they are read: the last one that was in force, and the newest one, which may revoke what
+ * the other one does not.
  */
 export class PointStore {
   readonly #directory: string;
@@ -49,23 +59,29 @@ export class PointStore {
   readonly #log: Log;
   readonly #anchors: string;
   readonly #name: string;
+  readonly #write: WriteFile;
   #latest: KeptState | undefined;
   #queued: Promise<void> | undefined;
   #writing: Promise<void> = Promise.resolve();
 
-  private constructor(config: PointConfig, sealer: Sealer, log: Log) {
+  private constructor(config: PointConfig, sealer: Sealer, log: Log, write: WriteFile) {
     this.#directory = config.stateDir;
     this.#name = config.name;
     this.#anchors = encodeHex(sha256(config.trustAnchors.join('\n')));
     this.#sealer = sealer;
     this.#log = log;
+    this.#write = write;
   }
 
   /** @throws {SealedError} when the key file is open to others, or is no key */
-  static async open(config: PointConfig, log: Log): Promise<PointStore> {
+  static async open(
+    config: PointConfig,
+    log: Log,
+    write: WriteFile = writeFileAtomically,
+  ): Promise<PointStore> {
     await mkdir(config.stateDir, { recursive: true, mode: 0o700 });
     const sealer = await openSealer({ keyFile: join(config.stateDir, 'point.key'), whenMissing: 'create' });
-    return new PointStore(config, sealer, log);
+    return new PointStore(config, sealer, log, write);
   }
 
   /** For `KeptState.anchors`. */
@@ -87,23 +103,29 @@ export class PointStore {
     }
   }
 
-  async loadBundle(): Promise<Envelope | undefined> {
-    try {
-      return envelopeSchema.parse(await readFile(this.#bundlePath, 'utf8'));
-    } catch (error) {
-      if (!hasCode(error, 'ENOENT'))
-        this.#log.error('the kept bundle is damaged', { error: (error as Error).message });
-      return undefined;
-    }
+  /** The last one that was in force. */
+  loadBundle(): Promise<KeptBundle> {
+    return this.#loadBundle(this.#bundlePath);
+  }
+
+  /** The newest one. */
+  loadNewest(): Promise<KeptBundle> {
+    return this.#loadBundle(this.#newestPath);
   }
 
   /** CRASH: write the bundle before the state that names its version: a newer bundle is good, an older one is not. */
   async saveBundle(envelope: Envelope): Promise<void> {
-    await writeFileAtomically(this.#bundlePath, JSON.stringify(envelope));
+    await this.#write(this.#bundlePath, JSON.stringify(envelope));
   }
 
-  async dropBundle(): Promise<void> {
+  /** CRASH: write it before any other file that knows of it, so that there is never an older one beside them. */
+  async saveNewest(envelope: Envelope): Promise<void> {
+    await this.#write(this.#newestPath, JSON.stringify(envelope));
+  }
+
+  async dropBundles(): Promise<void> {
     await rm(this.#bundlePath, { force: true });
+    await rm(this.#newestPath, { force: true });
   }
 
   /** Resolves once this state, or a later one, is on the disk: while one is being written, only the last waits. */
@@ -112,7 +134,8 @@ export class PointStore {
     if (this.#queued !== undefined) return this.#queued;
     const written = this.#writing.then(async () => {
       this.#queued = undefined;
-      await this.#sealer.writeFile(this.#statePath, NAME, Buffer.from(JSON.stringify(this.#latest)));
+      const bytes = Buffer.from(JSON.stringify(this.#latest));
+      await this.#write(this.#statePath, this.#sealer.seal(NAME, bytes));
     });
     this.#queued = written;
     this.#writing = written.catch(() => {});
@@ -124,11 +147,25 @@ export class PointStore {
     await this.#writing;
   }
 
+  async #loadBundle(path: string): Promise<KeptBundle> {
+    try {
+      return { kind: 'kept', envelope: envelopeSchema.parse(await readFile(path, 'utf8')) };
+    } catch (error) {
+      if (hasCode(error, 'ENOENT')) return { kind: 'none' };
+      this.#log.error('a kept bundle is damaged', { path, error: (error as Error).message });
+      return { kind: 'damaged' };
+    }
+  }
+
   get #statePath(): string {
     return join(this.#directory, 'point.sealed');
   }
 
   get #bundlePath(): string {
     return join(this.#directory, 'bundle.json');
+  }
+
+  get #newestPath(): string {
+    return join(this.#directory, 'newest.json');
   }
 }

@@ -4,10 +4,11 @@ import { test } from 'node:test';
 import { systemClock } from '#base/clock';
 import { silentLog } from '#base/log';
 import type { AgentBundle, Bundle } from '#domain/bundle';
-import { sealBundle, type PointMessage } from '#service/link';
+import { sealBundle, type BundleRef, type PointMessage } from '#service/link';
 import { Backoff } from './backoff.ts';
-import { BundleIntake, type InForce, type IntakeVerdict } from './bundle-intake.ts';
+import { BundleIntake, type IntakeVerdict } from './bundle-intake.ts';
 import { HeldIdentities } from './held-identities.ts';
+import type { KeptBundle } from './point-store.ts';
 import { RecordShipper } from './record-shipper.ts';
 import { pointConfigSchema, type PointConfig } from '#service/point';
 import { trustDomainOf } from './connect-control.ts';
@@ -33,6 +34,8 @@ function bundleOf(version: number, more: Partial<AgentBundle> = {}): Bundle {
   };
 }
 
+const digestOf = (bundle: Bundle) => sealBundle(bundle, privateKey).digest;
+
 const { services: _, ...common } = bundleOf(6) as AgentBundle;
 const GATEWAY_BUNDLE: Bundle = {
   ...common,
@@ -47,7 +50,7 @@ const GATEWAY_BUNDLE: Bundle = {
 type Certify = ConstructorParameters<typeof HeldIdentities>[0]['certify'];
 
 function intakeOf(
-  inForce: InForce = { version: 0, digest: '' },
+  former: BundleRef = { version: 0, digest: '' },
   certify: Certify = () => Promise.resolve({ kind: 'refused', reason: 'test' }),
 ) {
   const applied: number[] = [];
@@ -75,10 +78,11 @@ function intakeOf(
     trustDomain: 'a.test',
     identity: 'spiffe://a.test/ns/ringwall/sa/agent',
     bundleKey: publicKey,
-    inForce,
+    former,
     identities,
     host,
-    keep: (_, { version }) => Promise.resolve(void kept.push(version)),
+    keepNewest: () => Promise.resolve(),
+    keepApplied: (_, { version }) => Promise.resolve(void kept.push(version)),
     report: verdict => verdicts.push(verdict),
     clock: systemClock,
     log: silentLog,
@@ -91,7 +95,7 @@ function intakeOf(
     identities.close();
     return verdicts.at(-1);
   };
-  return { intake, host, receive, applied, kept, verdicts };
+  return { intake, host, identities, receive, applied, kept, verdicts };
 }
 
 test('a bundle is applied, kept and acknowledged, in this order', async () => {
@@ -103,7 +107,7 @@ test('a bundle is applied, kept and acknowledged, in this order', async () => {
   await intake.serving;
 });
 
-test('a bundle that revokes is put in force although control does not answer for certificates any more', async t => {
+test('a bundle that revokes waits for no certificate; another one no longer than three seconds', async t => {
   t.mock.timers.enable({ apis: ['setTimeout'] });
   const asked: string[] = [];
   const { intake, receive, applied } = intakeOf(undefined, name => {
@@ -115,11 +119,14 @@ test('a bundle that revokes is put in force although control does not answer for
   await receive(bundleOf(3));
   const revoked = { identities: ['spiffe://a.test/ns/default/sa/x'], serials: [] };
   intake.receive(sealBundle(bundleOf(4, { revoked }), privateKey).envelope, 4);
-  while (asked.length < 2) await new Promise(resolve => setImmediate(resolve));
-  assert.deepEqual(applied, [3]);
+  await new Promise(resolve => setImmediate(resolve));
+  assert.deepEqual(applied, [3, 4]);
+  intake.receive(sealBundle(bundleOf(5, { revoked }), privateKey).envelope, 5);
+  await new Promise(resolve => setImmediate(resolve));
+  assert.deepEqual(applied, [3, 4]);
   t.mock.timers.tick(3000);
   await intake.settle();
-  assert.deepEqual(applied, [3, 4]);
+  assert.deepEqual(applied, [3, 4, 5]);
 });
 
 const other = generateKeyPairSync('ed25519').privateKey;
@@ -140,6 +147,47 @@ for (const [what, fault, bundle, key] of REFUSED) {
     const verdict = await receive(bundle, key);
     assert.equal(verdict?.kind === 'rejected' && verdict.fault, fault);
     assert.deepEqual([applied, kept], [[], []]);
+  });
+}
+
+test('an older bundle is refused also while the newer one is not in force', async () => {
+  const { host, intake, receive, applied } = intakeOf();
+  await receive(bundleOf(1));
+  host.fault = new Error('port 15001 is taken');
+  await receive(bundleOf(5));
+  host.fault = undefined;
+  const verdict = await receive(bundleOf(4));
+  assert.equal(verdict?.kind === 'rejected' && verdict.fault, 'older-version');
+  assert.deepEqual(applied, [1]);
+  assert.deepEqual([intake.acknowledged.version, intake.newest.ref.version], [1, 5]);
+});
+
+const keep = (bundle: Bundle, key = privateKey): KeptBundle => ({
+  kind: 'kept',
+  envelope: sealBundle(bundle, key).envelope,
+});
+const NONE: KeptBundle = { kind: 'none' };
+const RESUMED: readonly (readonly [string, KeptBundle, KeptBundle, readonly number[]])[] = [
+  ['nothing', NONE, NONE, []],
+  ['one bundle that is both', keep(bundleOf(2)), keep(bundleOf(2)), [2]],
+  ['a newer one that was not in force', keep(bundleOf(2)), keep(bundleOf(3)), [2, 3]],
+  ['a newer one alone', NONE, keep(bundleOf(3)), [3]],
+  ['a newer one beside a damaged one', { kind: 'damaged' }, keep(bundleOf(3)), [3]],
+  ['the last good one alone', keep(bundleOf(2)), NONE, [2]],
+  ['a damaged newer one', keep(bundleOf(2)), { kind: 'damaged' }, []],
+  ['a newer one that another key signed', keep(bundleOf(2)), keep(bundleOf(3), other), []],
+  ['a newer one that is older', keep(bundleOf(3)), keep(bundleOf(2)), []],
+  ['bundles from before the last that was in force', keep(bundleOf(1)), keep(bundleOf(1)), []],
+];
+for (const [what, applied, newest, versions] of RESUMED) {
+  test(`of ${what} a restart puts in force: ${versions.join(', ') || 'nothing'}`, async () => {
+    const { intake, identities, applied: inForce } = intakeOf({ version: 2, digest: digestOf(bundleOf(2)) });
+    const fault = await intake.resume({ applied, newest });
+    await new Promise(resolve => setImmediate(resolve));
+    await intake.settle();
+    identities.close();
+    assert.deepEqual(inForce, versions);
+    assert.equal(fault === undefined, what === 'nothing' || versions.length > 0);
   });
 }
 

@@ -2,9 +2,15 @@ import type { Clock } from '#base/clock';
 import { assertNever } from '#base/error';
 import type { Log } from '#base/log';
 import type { Journal } from '#service/ledger';
-import { decodeBundleKey, PROTOCOL, type ControlMessage, type PointMessage } from '#service/link';
+import {
+  decodeBundleKey,
+  PROTOCOL,
+  type BundleRef,
+  type ControlMessage,
+  type PointMessage,
+} from '#service/link';
 import { Backoff } from './backoff.ts';
-import { BundleIntake, type InForce, type IntakeVerdict } from './bundle-intake.ts';
+import { BundleIntake, type IntakeVerdict } from './bundle-intake.ts';
 import { connectControl, trustDomainOf } from './connect-control.ts';
 import { ControlLink } from './control-link.ts';
 import { enrol, type Enrolment } from './enrol.ts';
@@ -12,7 +18,7 @@ import { HeldIdentities, renewalTime, type CertifyAnswer } from './held-identiti
 import type { PointConfig } from './point-config.ts';
 import { PointError } from './point-error.ts';
 import type { PointHost } from './point-host.ts';
-import { PointStore, type KeptState } from './point-store.ts';
+import { PointStore, type KeptState, type WriteFile } from './point-store.ts';
 import { RecordShipper } from './record-shipper.ts';
 
 export type PointOptions = {
@@ -30,6 +36,8 @@ export type PointOptions = {
   readonly onLost?: () => void;
   /** Without a sign of life for so long, the stream is made again. Default 15 s. */
   readonly silenceMs?: number;
+  /** How files of the state directory are written; tests let it fail. */
+  readonly writeFile?: WriteFile;
 };
 
 /** A running point. */
@@ -58,7 +66,7 @@ const SILENCE_MS = 15_000;
  * @throws {SealedError} when the point's key file is open to others
  */
 export async function startPoint(options: PointOptions): Promise<Point> {
-  const store = await PointStore.open(options.config, options.log);
+  const store = await PointStore.open(options.config, options.log, options.writeFile);
   const state = (await loadUsable(options, store)) ?? (await enrolAnew(options, store));
   const point = new RunningPoint(options, store, state);
   await point.start();
@@ -81,7 +89,7 @@ async function enrolAnew(options: PointOptions, store: PointStore): Promise<Kept
   const { bundleKey, identity, kind, pair, trustDomain } = await enrolWithPatience(options);
   const former = await store.load();
   const goesOn = former?.bundleKey === bundleKey;
-  if (!goesOn) await store.dropBundle();
+  if (!goesOn) await store.dropBundles();
   const state: KeptState = {
     name: options.config.name,
     kind,
@@ -100,13 +108,13 @@ async function enrolAnew(options: PointOptions, store: PointStore): Promise<Kept
   return state;
 }
 
-async function enrolWithPatience({ config, log, signal }: PointOptions): Promise<Enrolment> {
+async function enrolWithPatience({ clock, config, log, signal }: PointOptions): Promise<Enrolment> {
   const backoff = new Backoff(ENROL_FIRST_WAIT_MS, ENROL_MAX_WAIT_MS);
   for (;;) {
     if (signal?.aborted === true)
       throw new PointError('closed', 'the point was stopped before it was enrolled');
     try {
-      return await enrol(config);
+      return await enrol(config, clock);
     } catch (error) {
       if (!(error instanceof PointError) || error.code !== 'unreachable') throw error;
       log.warn('control is not reached; the point waits to enrol', { error: error.message });
@@ -156,12 +164,13 @@ class RunningPoint implements Point {
       trustDomain: state.trustDomain,
       identity: state.identity,
       bundleKey,
-      inForce: { version: state.appliedVersion, digest: state.appliedDigest },
+      former: { version: state.appliedVersion, digest: state.appliedDigest },
       identities: this.#identities,
       host,
-      keep: async (envelope, inForce) => {
+      keepNewest: envelope => store.saveNewest(envelope),
+      keepApplied: async (envelope, applied) => {
         await store.saveBundle(envelope);
-        await this.#save(inForce);
+        await this.#save(applied);
       },
       report: verdict => this.#report(verdict),
       clock,
@@ -198,12 +207,12 @@ class RunningPoint implements Point {
 
   async start(): Promise<void> {
     const { log } = this.#options;
-    const envelope = await this.#store.loadBundle();
-    const fault = envelope === undefined ? undefined : await this.#intake.resume(envelope);
+    const [applied, newest] = await Promise.all([this.#store.loadBundle(), this.#store.loadNewest()]);
+    const fault = await this.#intake.resume({ applied, newest });
     if (fault !== undefined)
-      log.error('the kept bundle is refused; nothing is served before control gives one', { error: fault });
+      log.error('a kept bundle is refused; nothing is served before control gives one', { error: fault });
     // Until a bundle says what to serve, the point's own identity is all that it keeps fresh.
-    if (this.appliedVersion === 0)
+    if (this.#intake.newest.envelope === undefined)
       void this.#identities.hold({ identities: [this.identity], edgeHosts: undefined });
     this.#link.start();
   }
@@ -236,9 +245,16 @@ class RunningPoint implements Point {
   }
 
   #hello(): PointMessage[] {
-    const { version: appliedVersion, digest: appliedDigest } = this.#intake.inForce;
+    const { acknowledged, newest } = this.#intake;
     return [
-      { kind: 'hello', protocol: PROTOCOL, appliedVersion, appliedDigest },
+      {
+        kind: 'hello',
+        protocol: PROTOCOL,
+        appliedVersion: acknowledged.version,
+        appliedDigest: acknowledged.digest,
+        newestVersion: newest.ref.version,
+        newestDigest: newest.ref.digest,
+      },
       this.#health(),
       ...[...this.#requests.values()].map(({ message }) => message),
     ];
@@ -248,6 +264,8 @@ class RunningPoint implements Point {
     switch (message.kind) {
       case 'bundle':
         return this.#intake.receive(message.envelope, message.version);
+      case 'show':
+        return this.#link.send({ kind: 'shown', envelope: this.#intake.newest.envelope ?? null });
       case 'certificate':
         return this.#answer(message.id, { kind: 'issued', certificateChainPem: message.certificateChain });
       case 'certificate-refused':
@@ -295,7 +313,7 @@ class RunningPoint implements Point {
     if (verdict.kind === 'applied') this.#link.send(this.#health());
   }
 
-  #save({ version, digest }: InForce): Promise<void> {
+  #save({ version, digest }: BundleRef): Promise<void> {
     this.#state = {
       ...this.#state,
       appliedVersion: version,

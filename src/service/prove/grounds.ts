@@ -15,8 +15,14 @@ export interface Grounds {
   readonly terrain: Terrain;
   /** PEM certificates that a rightful client trusts. */
   readonly trustAnchors: readonly string[];
-  /** Where a place listens; `undefined` when there is none. */
-  address(place: Place): Address | undefined;
+  /** A file that holds them, for commands that people run. */
+  readonly caFile: string | undefined;
+  /**
+   * Where a place listens; `undefined` when there is none.
+   *
+   * @param from the service from whose network it is to be reached
+   */
+  address(place: Place, from?: string): Address | undefined;
   /** The command that runs `command` in the network of a service; `undefined` when it has none of its own. */
   inside(service: string, command: readonly string[]): readonly [string, ...string[]] | undefined;
   /** A real access token. @throws when the issuer gives none */

@@ -9,5 +9,5 @@
 export type { Grounds } from './grounds.ts';
 export { openRunningSystem } from './running-system.ts';
 export { aimAt, runProof } from './run-proof.ts';
-export { encodeProof, saveProof } from './save-proof.ts';
+export { encodeProof, readStanding, saveProof } from './save-proof.ts';
 export { ProveError } from './prove-error.ts';

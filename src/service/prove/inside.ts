@@ -1,4 +1,5 @@
 import { spawn, type ChildProcessWithoutNullStreams } from 'node:child_process';
+import { extname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import type { Address } from '#domain/bundle';
@@ -79,7 +80,7 @@ export class Insiders {
   /** @returns `undefined` when the service has no network of its own */
   of(service: string): Insider | undefined {
     if (this.#byService.has(service)) return this.#byService.get(service);
-    const program = fileURLToPath(new URL('inside-main.ts', import.meta.url));
+    const program = fileURLToPath(new URL(`inside-main${extname(import.meta.filename)}`, import.meta.url));
     const command = this.#grounds.inside(service, [process.execPath, program]);
     const insider = command === undefined ? undefined : new Insider(command);
     this.#byService.set(service, insider);

@@ -1,10 +1,7 @@
 import type { Shot } from '#domain/attack';
+import { shellWord } from './shell.ts';
 
 /** A command line that makes this one shot again. */
 export function replayOf({ id }: Pick<Shot, 'id'>, stateOption = ''): string {
-  return `npx ringwall prove${stateOption} --only ${quoteForShell(id)}`;
-}
-
-function quoteForShell(text: string): string {
-  return /^[\w@/.:-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`;
+  return `ringwall prove${stateOption} --only ${shellWord(id)}`;
 }

@@ -1,9 +1,19 @@
 import { aimAll, createField, type Probe, type Shot } from '#domain/attack';
 import { REASONS } from '#domain/decision';
-import { drawMatrix, judge, type Observation, type Proof, type ShotResult } from '#domain/proof';
+import {
+  carryOver,
+  drawMatrix,
+  judge,
+  lastOf,
+  type Observation,
+  type Proof,
+  type ShotResult,
+  type Standing,
+} from '#domain/proof';
 import type { TransactionRecord } from '#domain/record';
 import type { Ring } from '#domain/rings';
 import type { Grounds } from './grounds.ts';
+import { commandByHand } from './by-hand.ts';
 import { replayOf } from './replay.ts';
 import type { Seen } from './seen.ts';
 import { Shooter } from './shooter.ts';
@@ -14,12 +24,16 @@ export type ProofOptions = {
   readonly wants?: (shot: Shot) => boolean;
   readonly nowMs: () => number;
   readonly onProgress?: (done: number, all: number, phase: string) => void;
+  /** What earlier proofs showed; counts where this one makes no attack. */
+  readonly standing?: Standing | undefined;
   /** How a shot is made again, beside `--only`. */
   readonly stateOption?: string;
 };
 
 /** Attacks at one time: enough to keep two cores busy, too few to be a flood. */
 const WORKERS = 8;
+/** Packets that are dropped are waited for, and cost nothing meanwhile. */
+const PACKET_WORKERS = 64;
 /** A control counts as "just before" for this long. */
 const CONTROL_FRESH_MS = 5_000;
 const MAX_RETRIES = 6;
@@ -32,32 +46,34 @@ export function aimAt(grounds: Pick<Grounds, 'model' | 'terrain'>): readonly Sho
 
 /** Attacks the system, and judges what it met. */
 export async function runProof(options: ProofOptions): Promise<Proof> {
-  const { grounds, nowMs, wants = () => true } = options;
+  const { grounds, nowMs, standing, wants = () => true } = options;
+  const { model, modelDigest, network } = grounds;
   const startedMs = nowMs();
-  const shots = aimAt(grounds).filter(wants);
+  const aimed = aimAt(grounds);
+  const shots = aimed.filter(wants);
   const run = new Run(options, shots.length);
   try {
     const position = await grounds.ledgerPosition();
     const fired = await run.fireAll(shots);
     const records = await grounds.recordsSince(position);
-    const results = [
-      ...fired.map(hit => conclude(hit, records, options.stateOption)),
-      ...concludeAudit(grounds, fired, records, wants, options.stateOption),
-    ];
+    const results = fired.map(hit => conclude(hit.shot, witnessOf(hit, fired, records), records, options));
+    const proof = { version: 2, system: model.system, model: modelDigest, startedMs, network } as const;
+    const earlier = carryOver(standing, { proof, aimed, made: shots });
+    const known = [...results.map(result => lastOf(result, startedMs)), ...earlier];
     return {
-      version: 1,
-      system: grounds.model.system,
-      model: grounds.modelDigest,
-      startedMs,
+      ...proof,
       durationMs: nowMs() - startedMs,
-      network: grounds.network,
       results,
-      matrix: drawMatrix(grounds.model, grounds.network, results),
+      earlier,
+      matrix: drawMatrix({ model, network, results: known, aimed }),
     };
   } finally {
-    run.close();
+    await run.close();
   }
 }
+
+/** By request id. */
+type Records = ReadonlyMap<string, readonly TransactionRecord[]>;
 
 type Hit = { readonly shot: Shot; readonly control: Observation | undefined; readonly seen: Seen };
 
@@ -78,16 +94,17 @@ class Run {
   async fireAll(shots: readonly Shot[]): Promise<Hit[]> {
     const kinds = Map.groupBy(shots, ({ probe }) => phaseOf(probe));
     const slow = this.#fireInParallel(kinds.get('slow') ?? [], WORKERS, 'slow clients');
+    const packets = this.#fireInParallel(kinds.get('packets') ?? [], PACKET_WORKERS, 'packets');
     const quick = await this.#fireInParallel(kinds.get('quick') ?? [], WORKERS, 'attacks');
     const revoked = await this.#fireInParallel(kinds.get('revocation') ?? [], 4, 'revocations');
     const flooded = await this.#fireInParallel(kinds.get('flood') ?? [], 1, 'floods');
     // Last of all, when the ledger holds what all the others left.
     const files = await this.#fireInParallel(kinds.get('ledger') ?? [], 1, 'ledger');
-    return [...quick, ...revoked, ...flooded, ...files, ...(await slow)];
+    return [...quick, ...revoked, ...flooded, ...files, ...(await slow), ...(await packets)];
   }
 
-  close(): void {
-    this.#shooter.close();
+  close(): Promise<void> {
+    return this.#shooter.close();
   }
 
   async #fireInParallel(shots: readonly Shot[], workers: number, phase: string): Promise<Hit[]> {
@@ -134,34 +151,38 @@ class Run {
   }
 }
 
-function phaseOf({ kind }: Probe): 'quick' | 'slow' | 'revocation' | 'flood' | 'ledger' {
-  switch (kind) {
+function phaseOf(probe: Probe): 'quick' | 'packets' | 'slow' | 'revocation' | 'flood' | 'ledger' {
+  switch (probe.kind) {
     case 'edge':
     case 'inbound':
     case 'outbound':
-    case 'plaintext':
       return 'quick';
+    case 'plaintext':
+      return probe.from === 'host' ? 'quick' : 'packets';
     case 'slow-head':
       return 'slow';
     case 'burst':
       return 'flood';
     case 'revocation':
     case 'ledger':
-      return kind;
+      return probe.kind;
   }
 }
 
 function conclude(
-  { shot, control, seen }: Hit,
-  records: ReadonlyMap<string, readonly TransactionRecord[]>,
-  stateOption: string | undefined,
+  shot: Shot,
+  { shot: fired, control, seen }: Hit,
+  records: Records,
+  { grounds, stateOption }: Pick<ProofOptions, 'grounds' | 'stateOption'>,
 ): ShotResult {
   const { observation, sent, received, durationMs } = seen;
   const requestId = requestIdOf(observation);
-  const record = recordOf(observation, records.get(requestId));
+  const hops = records.get(requestId);
+  const byHand = commandByHand(fired.probe, grounds, stateOption);
+  const record = recordOf(observation, hops);
   return {
     shot: publish(shot),
-    verdict: judge(shot, { control, observation, record }),
+    verdict: judge(shot, { control, observation, record, letThrough: isLetThrough(fired, hops) }),
     evidence: {
       control,
       observation,
@@ -170,77 +191,25 @@ function conclude(
       sent,
       received,
       durationMs,
-      replay: replayOf(shot, stateOption),
+      replay: replayOf(fired, stateOption),
+      ...(byHand !== undefined && { byHand }),
     },
   };
 }
 
-/** Audit: every attack that Ringwall refused must stand in the ledger, under the same id and for the same reason. */
-function concludeAudit(
-  grounds: Grounds,
-  fired: readonly Hit[],
-  records: ReadonlyMap<string, readonly TransactionRecord[]>,
-  wants: (shot: Shot) => boolean,
-  stateOption: string | undefined,
-): ShotResult[] {
-  return [...grounds.model.services.keys()].flatMap(service => {
-    const refused = fired.filter(
-      ({ shot, seen }) => shot.service === service && seen.observation.kind === 'refused',
-    );
-    const [first] = refused;
-    if (first === undefined) return [];
-    const shot = recordedShot(service, first.shot);
-    if (!wants(shot)) return [];
-    const missing = refused.find(
-      ({ seen }) => recordOf(seen.observation, records.get(requestIdOf(seen.observation))) === undefined,
-    );
-    const { seen } = missing ?? first;
-    const observation: Observation =
-      missing === undefined
-        ? {
-            kind: 'checked',
-            detected: true,
-            detail: `all ${refused.length} refused attacks stand in the ledger`,
-          }
-        : { kind: 'checked', detected: false, detail: `the ledger has no record of ${missing.shot.id}` };
-    const requestId = requestIdOf(seen.observation);
-    const record = recordOf(seen.observation, records.get(requestId));
-    const evidence = {
-      control: undefined,
-      observation,
-      requestId,
-      record,
-      sent: seen.sent,
-      received: seen.received,
-      durationMs: 0,
-    };
-    return {
-      shot: publish(shot),
-      verdict: judge(shot, { control: undefined, observation, record }),
-      evidence: { ...evidence, replay: replayOf((missing ?? first).shot, stateOption) },
-    };
-  });
-}
-
-/** Not in the catalogue, for it has no probe of its own: it looks at what all the others left. */
-function recordedShot(service: string, like: Shot): Shot {
-  const attack: Shot['attack'] = {
-    id: 'audit/attacks-recorded',
-    ring: 'audit',
-    vantage: 'outside',
-    title: 'is refused, and hopes that nobody has written it down',
-    references: ['CWE-778', 'ASVS 16.3.2', 'T1562.008'],
-    aim: () => [],
-  };
-  return {
-    id: `${attack.id}@${service}`,
-    attack,
-    service,
-    target: `records of refused attacks on ${service}`,
-    probe: like.probe,
-    control: undefined,
-    expect: { kind: 'detected' },
-  };
+/**
+ * What a shot is judged by: itself, but for the one that stands for all refusals at its service: the first of them that
+ * the ledger does not have.
+ */
+function witnessOf(hit: Hit, fired: readonly Hit[], records: Records): Hit {
+  if (hit.shot.expect.kind !== 'refusal-recorded') return hit;
+  const lost = fired.find(
+    ({ shot, seen: { observation } }) =>
+      shot.service === hit.shot.service &&
+      observation.kind === 'refused' &&
+      recordOf(observation, records.get(observation.requestId)) === undefined,
+  );
+  return lost ?? hit;
 }
 
 function requestIdOf(observation: Observation): string {
@@ -257,6 +226,11 @@ function recordOf(
     const wanted = REASONS[observation.reason].ring === 'none' ? 'failed' : 'refused';
     return reason === observation.reason && decision === wanted;
   });
+}
+
+/** Whether the point that a probe came to allowed it. */
+function isLetThrough({ probe }: Shot, records: readonly TransactionRecord[] = []): boolean {
+  return records.some(({ direction, decision }) => direction === probe.kind && decision === 'allowed');
 }
 
 function publish({ id, service, target, attack }: Shot): ShotResult['shot'] {

@@ -23,6 +23,7 @@ import { ProveError } from './prove-error.ts';
 const readyFile = compileSchema(
   'ready.json',
   Type.Object({
+    ca: Type.String(),
     issuer: Type.Union([Type.String(), Type.Null()]),
     network: Type.Union([
       Type.Object({ kind: Type.Literal('enforced') }),
@@ -35,6 +36,7 @@ const readyFile = compileSchema(
   }),
 );
 type ReadyFile = {
+  readonly ca: string;
   readonly issuer: string | null;
   readonly network: Proof['network'];
   readonly services: Readonly<Record<string, { readonly namespace?: string; readonly standIn: boolean }>>;
@@ -89,6 +91,9 @@ type Parts = {
   readonly control: Address | undefined;
 };
 
+/** Addresses at which this machine hears itself. */
+const HERE = /^(127\.|0\.0\.0\.0$)/;
+
 class RunningSystem implements Grounds {
   readonly #parts: Parts;
   readonly #gateway: GatewayBundle | undefined;
@@ -117,6 +122,10 @@ class RunningSystem implements Grounds {
     return this.#parts.ready.network;
   }
 
+  get caFile(): string {
+    return this.#parts.ready.ca;
+  }
+
   get terrain() {
     const { bundles, ready } = this.#parts;
     return {
@@ -130,7 +139,16 @@ class RunningSystem implements Grounds {
     return this.#gateway?.trustAnchors ?? [];
   }
 
-  address(place: Place): Address | undefined {
+  address(place: Place, from?: string): Address | undefined {
+    const address = this.#addressHere(place);
+    const end = from === undefined ? undefined : this.#nearEndOf(from);
+    // Loopback in a namespace is the namespace's own: what listens on the machine is sought at the other end of the link.
+    return address !== undefined && end !== undefined && HERE.test(address.host)
+      ? { host: end, port: address.port }
+      : address;
+  }
+
+  #addressHere(place: Place): Address | undefined {
     switch (place.kind) {
       case 'gateway':
         return this.#gateway?.listen;
@@ -149,8 +167,7 @@ class RunningSystem implements Grounds {
   }
 
   inside(service: string, command: readonly string[]): readonly [string, ...string[]] | undefined {
-    const { services } = this.#parts.ready;
-    const namespace = Object.hasOwn(services, service) ? services[service]?.namespace : undefined;
+    const namespace = this.#namespaceOf(service);
     return namespace === undefined
       ? undefined
       : ['nsenter', `--net=/run/netns/${namespace}`, '--', ...command];
@@ -226,6 +243,18 @@ class RunningSystem implements Grounds {
       },
       verify: verifyLedger,
     };
+  }
+
+  #namespaceOf(service: string): string | undefined {
+    const { services } = this.#parts.ready;
+    return Object.hasOwn(services, service) ? services[service]?.namespace : undefined;
+  }
+
+  /** The machine's end of a service's link: of the two addresses in its /30 the one before the service's own. */
+  #nearEndOf(service: string): string | undefined {
+    const host = this.#services.get(service)?.app.host;
+    if (host === undefined || this.#namespaceOf(service) === undefined) return undefined;
+    return host.replace(/\d+$/, last => `${Number(last) - 1}`);
   }
 
   /** Entries from index `next` on, at least one if there is any. */

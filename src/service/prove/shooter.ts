@@ -86,14 +86,15 @@ export class Shooter implements Gear {
   }
 
   /** @throws when the system has no such place */
-  addressOf(place: Place): Address {
-    const address = this.grounds.address(place);
+  addressOf(place: Place, from?: string): Address {
+    const address = this.grounds.address(place, from);
     if (address === undefined) throw new Error(`nobody knows where the ${describePlace(place)} listens`);
     return address;
   }
 
-  close(): void {
+  async close(): Promise<void> {
     this.#insiders.close();
+    await this.tokens.close();
   }
 
   #shoot(probe: Probe): Promise<Seen> {
@@ -155,9 +156,11 @@ export class Shooter implements Gear {
 
   async #shootPlaintext({ from, to, message }: ProbeOf<'plaintext'>): Promise<Seen> {
     const written = writeMessage(message, 'localhost');
-    const address = this.addressOf(to);
-    if (from === 'host')
+    if (from === 'host') {
+      const address = this.addressOf(to);
       return seen(await talkOnce({ address }, written.bytes, written.method), written, false);
+    }
+    const address = this.addressOf(to, from.service);
     const insider = this.#insiders.of(from.service);
     if (insider === undefined) throw new Error(`${from.service} has no network of its own`);
     return seen(await insider.talk(address, written.bytes, written.method), written, false);

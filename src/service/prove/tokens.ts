@@ -6,6 +6,9 @@ import {
   sign,
   type KeyObject,
 } from 'node:crypto';
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { decodeBase64Url, encodeBase64Url } from '#base/bytes';
 import type { TokenRecipe } from '#domain/attack';
 import type { Grounds } from './grounds.ts';
@@ -24,6 +27,7 @@ export class TokenSmith {
   readonly #real = new Map<string, Promise<string>>();
   #ownEc: KeyObject | undefined;
   #ownRsa: KeyObject | undefined;
+  #keyServer: Promise<Server> | undefined;
   #turn = 0;
 
   constructor(grounds: Grounds) {
@@ -45,6 +49,12 @@ export class TokenSmith {
       case 'forged':
         return this.#forge(recipe.forgery, recipe.scopes);
     }
+  }
+
+  async close(): Promise<void> {
+    const server = await this.#keyServer;
+    server?.close();
+    server?.closeAllConnections();
   }
 
   #valid(scopes: readonly string[], user = `prover-${this.#turn++ % USERS}`): Promise<string> {
@@ -137,12 +147,9 @@ export class TokenSmith {
         return this.#signText(headerPart, encodeBase64Url(Buffer.from(doubled)));
       }
       case 'embedded-jwk':
-        return this.#signEs256(
-          { ...header, jwk: createPublicKey(this.#ecKey()).export({ format: 'jwk' }) },
-          claims,
-        );
+        return this.#signEs256({ ...header, jwk: this.#publicJwk() }, claims);
       case 'jku':
-        return this.#signEs256({ ...header, jku: 'http://127.0.0.1:9/jwks.json' }, claims);
+        return this.#signEs256({ ...header, jku: await this.#keyServerUrl() }, claims);
       case 'kid-path':
         return signHs256({ ...header, alg: 'HS256', kid: '../../../../../../dev/null' }, claims, '');
       case 'kid-injection':
@@ -174,6 +181,17 @@ export class TokenSmith {
     return `${input}.${encodeBase64Url(sign('sha256', Buffer.from(input), this.#ownRsa))}`;
   }
 
+  /** Where the own key can be had by whoever believes a token that names this place. */
+  async #keyServerUrl(): Promise<string> {
+    this.#keyServer ??= serveKey(this.#publicJwk());
+    const { port } = (await this.#keyServer).address() as AddressInfo;
+    return `http://127.0.0.1:${port}/jwks.json`;
+  }
+
+  #publicJwk() {
+    return createPublicKey(this.#ecKey()).export({ format: 'jwk' });
+  }
+
   #ecKey(): KeyObject {
     return (this.#ownEc ??= generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey);
   }
@@ -188,6 +206,15 @@ export class TokenSmith {
 function signHs256(header: Claims, claims: Claims, secret: string): string {
   const input = `${part(header)}.${part(claims)}`;
   return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`;
+}
+
+async function serveKey(key: object): Promise<Server> {
+  const server = createServer((_request, response) => {
+    response.setHeader('content-type', 'application/jwk-set+json').end(JSON.stringify({ keys: [key] }));
+  });
+  server.unref().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return server;
 }
 
 function bearer(token: string, shownAs: string): Line {

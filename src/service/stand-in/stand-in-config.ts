@@ -1,3 +1,4 @@
+import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { ServicePlacement } from '#domain/compile';
 import type { Service } from '#domain/model';
@@ -22,9 +23,9 @@ export type StandInCall = {
     { readonly kind: 'http'; readonly method: string; readonly path: string } | { readonly kind: 'connect' };
 };
 
-/** The program to run with Node. */
+/** The program to run with Node; beside this file, as source or compiled. */
 export function standInProgram(): string {
-  return fileURLToPath(new URL('main.ts', import.meta.url));
+  return fileURLToPath(new URL(`main${extname(import.meta.filename)}`, import.meta.url));
 }
 
 export function standInService(service: Service, place: ServicePlacement): StandInService {

@@ -4,6 +4,7 @@
  * Small and rarely written. Records are the ledger's, private keys are sealed files of `#service/ca`.
  */
 export type {
+  IssuedBundle,
   RevokedSerial,
   RevokedService,
   StateStore,

@@ -15,6 +15,16 @@ const MIGRATIONS: readonly string[] = [
      name TEXT PRIMARY KEY, kind TEXT NOT NULL, enrolled_at_ms INTEGER NOT NULL, last_seen_ms INTEGER NOT NULL,
      applied_version INTEGER NOT NULL
    ) STRICT;`,
+  `CREATE TABLE revoked (
+     identity TEXT PRIMARY KEY, service TEXT NOT NULL, at_ms INTEGER NOT NULL, adopted_from TEXT NOT NULL
+   ) STRICT;
+   INSERT INTO revoked SELECT identity, service, at_ms, '' FROM revoked_service;
+   DROP TABLE revoked_service;
+   ALTER TABLE revoked RENAME TO revoked_service;
+   ALTER TABLE latest ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;
+   CREATE TABLE issued (version INTEGER PRIMARY KEY, digests TEXT NOT NULL) STRICT;
+   INSERT INTO issued SELECT latest.version, json_group_object(bundle.point, bundle.digest) FROM latest, bundle
+     HAVING count(*) > 0;`,
 ];
 
 /** Brings the schema to this release's version; a newer one is left alone. */

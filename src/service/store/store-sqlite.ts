@@ -3,6 +3,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { CodedError, quote } from '#base/error';
 import { migrate } from './migrations.ts';
 import type {
+  IssuedBundle,
   RevokedSerial,
   RevokedService,
   StateStore,
@@ -29,6 +30,7 @@ export function openSqliteStore(file: string): StateStore {
     state: () => readState(db),
     saveChange: change => inTransaction(db, () => writeChange(db, change)),
     bundles: () => db.prepare('SELECT point, digest, envelope FROM bundle').all() as StoredBundle[],
+    issued: (point, version) => readIssued(db, point, version),
     models: max => db.prepare(`${SELECT_MODELS} LIMIT ?`).all(max) as StoredModel[],
     points: () => db.prepare(SELECT_POINTS).all() as StoredPoint[],
     savePoints: points => inTransaction(db, () => writePoints(db, points)),
@@ -36,10 +38,15 @@ export function openSqliteStore(file: string): StateStore {
   };
 }
 
+/** What the bundles of so many changes were called is remembered. */
+const MAX_CHANGES_REMEMBERED = 1024;
+
 const SELECT_MODELS =
   'SELECT file, directory, text, digest, applied_at_ms AS appliedAtMs FROM model ORDER BY id DESC';
 const SELECT_POINTS = `SELECT name, kind, enrolled_at_ms AS enrolledAtMs, last_seen_ms AS lastSeenMs,
   applied_version AS appliedVersion FROM point ORDER BY name`;
+const FORGET_ISSUED =
+  'DELETE FROM issued WHERE version < (SELECT version FROM issued ORDER BY version DESC LIMIT 1 OFFSET ?)';
 const UPSERT_POINT = `INSERT INTO point (name, kind, enrolled_at_ms, last_seen_ms, applied_version) VALUES (?, ?, ?, ?, ?)
   ON CONFLICT (name) DO UPDATE SET kind = excluded.kind, enrolled_at_ms = excluded.enrolled_at_ms,
   last_seen_ms = excluded.last_seen_ms, applied_version = excluded.applied_version`;
@@ -78,10 +85,12 @@ function isLocked(error: unknown): boolean {
 
 function readState(db: DatabaseSync): StoredState {
   return {
-    version: readVersion(db),
+    ...readLatest(db),
     model: db.prepare(`${SELECT_MODELS} LIMIT 1`).get() as StoredModel | undefined,
     revokedServices: db
-      .prepare('SELECT service, identity, at_ms AS atMs FROM revoked_service ORDER BY service')
+      .prepare(
+        'SELECT service, identity, at_ms AS atMs, adopted_from AS adoptedFrom FROM revoked_service ORDER BY identity',
+      )
       .all() as RevokedService[],
     revokedSerials: db
       .prepare('SELECT serial, until_ms AS untilMs FROM revoked_serial ORDER BY serial')
@@ -89,15 +98,18 @@ function readState(db: DatabaseSync): StoredState {
   };
 }
 
-function readVersion(db: DatabaseSync): number {
-  return (db.prepare('SELECT version FROM latest').get() as { version: number }).version;
+function readLatest(db: DatabaseSync): Pick<StoredState, 'version' | 'lostVersion'> {
+  const row = db.prepare('SELECT version, lost FROM latest').get() as { version: number; lost: number };
+  return { version: row.version, lostVersion: row.lost };
 }
 
 function writeChange(db: DatabaseSync, change: StoredChange): void {
-  if (change.version <= readVersion(db)) {
+  const latest = readLatest(db);
+  if (change.version <= latest.version) {
     throw new StoreError('stale-version', 'the state has moved on: is another control plane running on it?');
   }
-  db.prepare('UPDATE latest SET version = ?').run(change.version);
+  const lostVersion = Math.max(latest.lostVersion, change.lostVersion ?? 0);
+  db.prepare('UPDATE latest SET version = ?, lost = ?').run(change.version, lostVersion);
   if (change.model !== undefined) {
     const { file, directory, text, digest, appliedAtMs } = change.model;
     db.prepare('INSERT INTO model (file, directory, text, digest, applied_at_ms) VALUES (?, ?, ?, ?, ?)').run(
@@ -109,12 +121,33 @@ function writeChange(db: DatabaseSync, change: StoredChange): void {
     );
   }
   db.exec('DELETE FROM revoked_service; DELETE FROM revoked_serial; DELETE FROM bundle');
-  const service = db.prepare('INSERT INTO revoked_service (service, identity, at_ms) VALUES (?, ?, ?)');
-  for (const { service: name, identity, atMs } of change.revokedServices) service.run(name, identity, atMs);
+  const service = db.prepare(
+    'INSERT INTO revoked_service (service, identity, at_ms, adopted_from) VALUES (?, ?, ?, ?)',
+  );
+  for (const { service: name, identity, atMs, adoptedFrom } of change.revokedServices)
+    service.run(name, identity, atMs, adoptedFrom);
   const serial = db.prepare('INSERT INTO revoked_serial (serial, until_ms) VALUES (?, ?)');
   for (const { serial: number, untilMs } of change.revokedSerials) serial.run(number, untilMs);
   const bundle = db.prepare('INSERT INTO bundle (point, digest, envelope) VALUES (?, ?, ?)');
   for (const { point, digest, envelope } of change.bundles) bundle.run(point, digest, envelope);
+  const digests = Object.fromEntries(change.bundles.map(({ point, digest }) => [point, digest]));
+  db.prepare('INSERT INTO issued (version, digests) VALUES (?, ?)').run(
+    change.version,
+    JSON.stringify(digests),
+  );
+  db.prepare(FORGET_ISSUED).run(MAX_CHANGES_REMEMBERED - 1);
+}
+
+function readIssued(db: DatabaseSync, point: string, version: number): IssuedBundle {
+  const change = db.prepare('SELECT digests FROM issued WHERE version = ?').get(version) as
+    { digests: string } | undefined;
+  const digests = new Map(Object.entries(JSON.parse(change?.digests ?? '{}') as Record<string, string>));
+  const digest = digests.get(point);
+  if (digest !== undefined) return { kind: 'issued', digest };
+  const { oldest } = db.prepare('SELECT min(version) AS oldest FROM issued').get() as {
+    oldest: number | null;
+  };
+  return oldest === null || version >= oldest ? { kind: 'unknown' } : { kind: 'forgotten' };
 }
 
 function writePoints(db: DatabaseSync, points: readonly StoredPoint[]): void {

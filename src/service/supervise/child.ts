@@ -236,7 +236,8 @@ class SupervisedChild implements Child {
       this.#recentLines.findLast(line => /\b\w*error\b/i.test(line) && !STACK_LINE.test(line)) ??
       this.#recentLines.at(-1);
     const words = said === undefined ? '' : `; it said: ${said.trim().slice(0, 300)}`;
-    this.#firstReady.reject(new SuperviseError(code, `${message}${words}`, options));
+    const log = code === 'not-started' ? '' : `; its log is ${this.#spec.logPath}`;
+    this.#firstReady.reject(new SuperviseError(code, `${message}${words}${log}`, options));
     if (this.#wasReady) this.#log.error(message, { child: this.name });
     void this.stop();
   }
