@@ -1,4 +1,5 @@
 import { encodeDer, TAG } from './der.ts';
+import { encodePem } from './pem.ts';
 
 const VERSION_1 = Buffer.from([TAG.integer, 1, 0]);
 const NO_SUBJECT = Buffer.from([TAG.sequence, 0]);
@@ -20,10 +21,5 @@ export function encodeCertificateRequest(
 ): string {
   const info = encodeDer(TAG.sequence, VERSION_1, NO_SUBJECT, publicKey, NO_ATTRIBUTES);
   const signature = encodeDer(TAG.bitString, Buffer.from([0]), sign(info));
-  return toPem('CERTIFICATE REQUEST', encodeDer(TAG.sequence, info, ECDSA_SHA256, signature));
-}
-
-function toPem(label: string, der: Buffer): string {
-  const lines = der.toString('base64').match(/.{1,64}/g) ?? [];
-  return `-----BEGIN ${label}-----\n${lines.join('\n')}\n-----END ${label}-----\n`;
+  return encodePem('CERTIFICATE REQUEST', encodeDer(TAG.sequence, info, ECDSA_SHA256, signature));
 }

@@ -7,4 +7,5 @@
 export { authorityFault, authorityTrustDomain, certificateSerial, peerIdentity } from './peer-identity.ts';
 export type { AuthorityFault, PeerFault, PeerVerdict } from './peer-identity.ts';
 export { encodeCertificateRequest } from './certificate-request.ts';
+export { encodePem } from './pem.ts';
 export { splitPemChain } from './pem-chain.ts';

@@ -78,6 +78,8 @@ const purposes = (...oids: string[]) =>
     false,
     encodeDer(TAG.sequence, ...oids.map(oid => encodeDer(TAG.oid, Buffer.from(oid, 'hex')))),
   );
+const constraints = (...fields: Buffer[]) => extension('551d13', true, encodeDer(TAG.sequence, ...fields));
+const AUTHORITY = encodeDer(TAG.boolean, Buffer.from([0xff]));
 const SERVER = '2b06010505070301';
 const CLIENT = '2b06010505070302';
 const ID = uri('spiffe://a.b/ns/default/sa/web');
@@ -96,9 +98,18 @@ const REFUSED: readonly (readonly [string, string, readonly Buffer[]])[] = [
   ['no key usage', 'bad-key-usage', [names(ID)]],
   ['a key usage that is not critical', 'bad-key-usage', [names(ID), usage(0x80, false)]],
   ['a key usage without digitalSignature', 'bad-key-usage', [names(ID), usage(0x20)]],
+  ['a key usage with keyCertSign', 'bad-key-usage', [names(ID), usage(0x84)]],
+  ['a key usage with cRLSign', 'bad-key-usage', [names(ID), usage(0x82)]],
+  ['an authority', 'is-authority', [names(ID), usage(0x80), constraints(AUTHORITY)]],
   ['serverAuth alone', 'bad-extended-key-usage', [names(ID), usage(0x80), purposes(SERVER)]],
   ['clientAuth alone', 'bad-extended-key-usage', [names(ID), usage(0x80), purposes(CLIENT)]],
   ['an extension that occurs twice', 'damaged', [names(ID), names(ID), usage(0x80)]],
+  ['names that are none', 'damaged', [extension('551d11', true, Buffer.from('30ff', 'hex')), usage(0x80)]],
+  [
+    'a key usage that is no bits',
+    'damaged',
+    [names(ID), extension('551d0f', true, Buffer.from('0500', 'hex'))],
+  ],
   ['no extensions', 'no-identity', []],
 ];
 

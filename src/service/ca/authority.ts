@@ -1,13 +1,23 @@
-import { X509Certificate as ParsedCertificate, type webcrypto } from 'node:crypto';
+import { createPrivateKey, X509Certificate as ParsedCertificate, type webcrypto } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { AsnConvert } from '@peculiar/asn1-schema';
+import { Name } from '@peculiar/asn1-x509';
 import { CodedError, quote } from '#base/error';
 import { closed, compileSchema, Type, type Static } from '#base/schema';
 import type { Clock } from '#base/clock';
 import type { Log } from '#base/log';
 import { authorityFault, authorityTrustDomain, certificateSerial } from '#domain/x509';
 import { writeFileAtomically, type Sealer } from '#service/sealed';
-import { CertificateMaker, importSigningKey, type SigningPair } from './certificates.ts';
+import {
+  CertificateMaker,
+  importSigningKey,
+  makeLeaf,
+  type SigningIssuer,
+  type SigningPair,
+} from './certificates.ts';
+import type { LeafNames } from './leaf-certificate.ts';
+import { readRequest } from './read-request.ts';
 import { loadX509Library, type X509Library } from './x509-library.ts';
 
 export class AuthorityError extends CodedError<
@@ -61,6 +71,7 @@ export type Validity =
 const ROOT_LIFETIME_MS = 3650 * 86_400_000;
 const ISSUING_LIFETIME_MS = 365 * 86_400_000;
 const ISSUING_RENEWAL_MS = 30 * 86_400_000;
+const RENEWAL_RETRY_MS = 60_000;
 const BACKDATE_MS = 60_000;
 
 const ROOT_NAME = 'certificate authority: root';
@@ -99,7 +110,7 @@ export async function openAuthority(options: {
   return authority;
 }
 
-type Issuing = SigningPair & { readonly pem: string; readonly notAfterMs: number };
+type Issuing = SigningIssuer & { readonly pem: string; readonly notAfterMs: number };
 
 class SealedAuthority implements Authority {
   readonly trustDomain: string;
@@ -112,6 +123,7 @@ class SealedAuthority implements Authority {
   #rootPem = '';
   #issuing: Issuing | undefined;
   #renewal: Promise<void> | undefined;
+  #renewAfterMs = 0;
 
   constructor(x509: X509Library, options: Parameters<typeof openAuthority>[0]) {
     this.#x509 = x509;
@@ -132,7 +144,7 @@ class SealedAuthority implements Authority {
     if (kept === undefined) {
       await this.#renewIssuing();
     } else {
-      await this.#useIssuing(sealedIssuingSchema.parse(kept.toString('utf8')));
+      this.#useIssuing(sealedIssuingSchema.parse(kept.toString('utf8')));
     }
     this.#checkRoot();
     // For people and other programs to read. What Ringwall itself trusts comes out of the sealed files.
@@ -149,12 +161,8 @@ class SealedAuthority implements Authority {
     return this.#issue(requestPem, { kind: 'server', dnsNames, addresses }, validity);
   }
 
-  async #issue(
-    requestPem: string,
-    names: Parameters<CertificateMaker['makeLeaf']>[2],
-    validity: Validity,
-  ): Promise<IssuedCertificate> {
-    const publicKey = await this.#maker.readRequest(requestPem);
+  async #issue(requestPem: string, names: LeafNames, validity: Validity): Promise<IssuedCertificate> {
+    const publicKey = readRequest(requestPem);
     const issuing = await this.#currentIssuing();
     const nowMs = this.#clock.nowMs();
     const span =
@@ -170,21 +178,28 @@ class SealedAuthority implements Authority {
         'a certificate must end after it begins, and before its issuer',
       );
     }
-    const leaf = await this.#maker.makeLeaf(issuing, publicKey, names, span);
-    const leafPem = `${leaf.toString('pem')}\n`;
-    return {
-      certificateChainPem: leafPem + issuing.pem,
-      serial: leaf.serialNumber.toLowerCase().replace(/^0+(?=.)/, ''),
-      ...span,
-    };
+    const { pem, serial } = makeLeaf(issuing, publicKey, names, span);
+    return { certificateChainPem: pem + issuing.pem, serial, ...span };
   }
 
   async #currentIssuing(): Promise<Issuing> {
     const issuing = this.#issuing;
     if (issuing !== undefined && issuing.notAfterMs - this.#clock.nowMs() > ISSUING_RENEWAL_MS)
       return issuing;
-    this.#renewal ??= this.#renewIssuing().finally(() => (this.#renewal = undefined));
-    await this.#renewal;
+    if (issuing === undefined || this.#clock.nowMs() >= this.#renewAfterMs) {
+      this.#renewal ??= this.#renewIssuing().finally(() => (this.#renewal = undefined));
+      try {
+        await this.#renewal;
+      } catch (error) {
+        if (issuing === undefined) throw error;
+        // The old one lasts for days yet: a disk that is full must not end the identities of the system before that.
+        this.#renewAfterMs = this.#clock.nowMs() + RENEWAL_RETRY_MS;
+        this.#log.error('the issuing certificate was not renewed', {
+          error: (error as Error).message,
+          notAfter: new Date(issuing.notAfterMs).toISOString(),
+        });
+      }
+    }
     if (this.#issuing === undefined)
       throw new AuthorityError('damaged', 'the issuing authority is not there');
     return this.#issuing;
@@ -215,7 +230,7 @@ class SealedAuthority implements Authority {
       ISSUING_NAME,
       Buffer.from(JSON.stringify(issuing)),
     );
-    await this.#useIssuing(issuing);
+    this.#useIssuing(issuing);
     this.#log.info('signed a new issuing certificate', { notAfter: certificate.notAfter.toISOString() });
   }
 
@@ -242,10 +257,17 @@ class SealedAuthority implements Authority {
     return { pair: { certificate, key: keys.privateKey }, pem };
   }
 
-  async #useIssuing({ certificatePem, privateKey, rootPem }: SealedIssuing): Promise<void> {
+  #useIssuing({ certificatePem, privateKey, rootPem }: SealedIssuing): void {
     const certificate = new this.#x509.X509Certificate(certificatePem);
-    const key = await importSigningKey(Buffer.from(privateKey, 'base64'));
-    this.#issuing = { certificate, key, pem: certificatePem, notAfterMs: certificate.notAfter.getTime() };
+    const { keyId } = certificate.getExtension(this.#x509.SubjectKeyIdentifierExtension) ?? {};
+    if (keyId === undefined) throw new AuthorityError('damaged', 'the issuing certificate names no key');
+    this.#issuing = {
+      name: AsnConvert.parse(certificate.subjectName.toArrayBuffer(), Name),
+      keyId: Buffer.from(keyId, 'hex'),
+      key: createPrivateKey({ key: Buffer.from(privateKey, 'base64'), format: 'der', type: 'pkcs8' }),
+      pem: certificatePem,
+      notAfterMs: certificate.notAfter.getTime(),
+    };
     this.#rootPem = rootPem;
   }
 

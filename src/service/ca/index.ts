@@ -7,6 +7,6 @@
  */
 export { AuthorityError, openAuthority } from './authority.ts';
 export type { Authority, IssuedCertificate, Validity } from './authority.ts';
-export { RequestError } from './certificates.ts';
+export { RequestError } from './read-request.ts';
 export { loadX509Library } from './x509-library.ts';
 export type { X509Library } from './x509-library.ts';
