@@ -1,39 +1,29 @@
 import { createSecureContext, type SecureContext } from 'node:tls';
-import type { Clock } from '#base/clock';
 import { quote } from '#base/error';
-import type { Log } from '#base/log';
 import type { AgentBundle, AgentService, Bundle, EgressTarget, OutboundTarget } from '#domain/bundle';
 import { compileAgentPolicy, type AgentPolicy } from '#domain/policy';
 import { partIdentity } from '#domain/spiffe';
-import { AdminServer, PointMetrics } from '#service/metrics';
 import type { Identities, PointHost } from '#service/point';
 import {
   CallingIdentities,
-  dialMutualTls,
   dialPlaintext,
   dialPublicTls,
-  Engine,
+  Enforcer,
+  refuseRevoked,
   type Arrival,
   type Destination,
-  type Dialled,
+  type Engine,
+  type EnforcerParts,
   type Held,
   type Hop,
   type HopSlot,
   type ListenerOptions,
-  type ProxySettings,
-  type Recorder,
 } from '#service/proxy';
 import { AgentError } from './agent-error.ts';
 import { EgressHop, InboundHop, OutboundHop } from './hops.ts';
-import { refuseRevoked } from './refuse-revoked.ts';
 import { acceptTcp, type TcpSide } from './tcp-side.ts';
 
-export type AgentParts = {
-  readonly journal: Recorder;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics?: PointMetrics;
-  readonly settings?: Partial<ProxySettings>;
+export type AgentParts = EnforcerParts & {
   /** PEM certificates that egress trusts; the public roots by default. */
   readonly egressRoots?: readonly string[];
 };
@@ -57,51 +47,25 @@ type InForce = {
 };
 
 /** The enforcement point beside services. */
-export class Agent implements PointHost {
-  readonly #engine: Engine;
-  readonly #log: Log;
-  readonly #metrics: PointMetrics;
-  readonly #admin: AdminServer;
+export class Agent extends Enforcer<InForce> implements PointHost {
   readonly #egressContext: SecureContext;
   readonly #slots = new Map<string, HopSlot>();
   /** Open TCP connections, with the question whether they are still allowed. */
   readonly #tcpConnections = new Map<Held, () => boolean>();
-  #inForce: InForce | undefined;
   #identities: Identities | undefined;
   /** INVARIANT: one bundle at a time: two that open the same listener would each find it taken by the other. */
   #turn: Promise<void> = Promise.resolve();
 
   constructor(parts: AgentParts) {
-    const { clock, log, journal, metrics = new PointMetrics() } = parts;
-    this.#log = log;
-    this.#engine = new Engine({
-      recorder: journal,
-      clock,
-      seriesOf: direction => metrics.series(direction, ''),
-      ...(parts.settings && { settings: parts.settings }),
-    });
-    this.#metrics = metrics;
-    this.#admin = new AdminServer(this.#metrics, () => this.health());
+    super(parts);
     this.#egressContext = createSecureContext(
       parts.egressRoots === undefined ? {} : { ca: [...parts.egressRoots] },
     );
-    this.#describe();
   }
 
   /** The port of a listener, for bundles that ask for any. @param purpose `inbound/<service>`, `outbound/<service>/<callee>`, `egress/<service>/<origin>` */
   port(purpose: string): number {
-    return this.#engine.listeners.find(purpose)?.port ?? 0;
-  }
-
-  get adminPort(): number {
-    return this.#admin.port;
-  }
-
-  health() {
-    const bundle = this.#inForce?.bundle.version ?? 0;
-    const { healthy } = this.#engine.recorder;
-    const detail = bundle === 0 ? 'no bundle' : healthy ? '' : 'the journal takes nothing';
-    return { healthy: detail === '', bundle, detail };
+    return this.engine.listeners.find(purpose)?.port ?? 0;
   }
 
   /**
@@ -122,18 +86,18 @@ export class Agent implements PointHost {
   ): Promise<void> {
     if (bundle.kind !== 'agent') throw new AgentError('wrong-bundle', `a bundle for ${quote(bundle.kind)}`);
     // Before anything that can fail.
-    this.#engine.revoke(revocations);
-    const calling = new CallingIdentities(identities, bundle.trustAnchors, this.#engine.clock);
+    this.engine.revoke(revocations);
+    const calling = new CallingIdentities(identities, bundle.trustAnchors, this.engine.clock);
     const inForce: InForce = { bundle, policy: compileAgentPolicy(bundle), calling };
     const pools = new Set<string>();
     const sides = bundle.services.flatMap(service => this.#plan(inForce, service, pools));
-    await this.#admin.listen(bundle.admin);
-    await this.#engine.apply({
+    await this.listenAdmin(bundle.admin);
+    await this.engine.apply({
       listeners: sides.map(side => this.#listenerOf(side)),
       pools,
       revocations,
       swap: () => {
-        this.#inForce = inForce;
+        this.inForce = inForce;
         this.#identities = identities;
         const purposes = new Set<string>();
         for (const side of sides) {
@@ -146,47 +110,36 @@ export class Agent implements PointHost {
         this.#recheckTcp();
       },
     });
-    this.#log.info('bundle in force', { version: bundle.version });
+    this.log.info('bundle in force', { version: bundle.version });
   }
 
   identitiesChanged(): void {
-    const inForce = this.#inForce;
+    const inForce = this.inForce;
     if (inForce === undefined) return;
     let late = false;
     for (const { name, identity } of inForce.bundle.services) {
       const context = inForce.calling.serving(identity);
       if (context === undefined) continue;
-      const listener = this.#engine.listeners.find(`inbound/${name}`);
+      const listener = this.engine.listeners.find(`inbound/${name}`);
       if (listener === undefined) late = true;
       else listener.renew(context);
     }
     if (late) this.#serveLate();
   }
 
-  /** Accepts no more, lets requests in flight end, then closes. */
-  async drain(): Promise<void> {
-    await this.#engine.drain();
-    this.close();
-  }
-
-  close(): void {
-    this.#engine.close();
-    this.#admin.close();
-  }
-
   /** A service whose certificate comes late is served from then on, by the bundle that is in force when its turn comes. */
   #serveLate(): void {
     this.#turn = this.#turn
       .then(() => {
-        const bundle = this.#inForce?.bundle;
+        const bundle = this.inForce?.bundle;
         const identities = this.#identities;
         return bundle === undefined || identities === undefined
           ? undefined
           : // A newer bundle that could not be put in force may have revoked more than this one does.
-            this.#putInForce(bundle, identities, this.#engine.revoked);
+            this.#putInForce(bundle, identities, this.engine.revoked);
       })
       .catch((error: unknown) => {
-        this.#log.error('a late certificate could not be used', {
+        this.log.error('a late certificate could not be used', {
           error: error instanceof Error ? error.message : '',
         });
       });
@@ -208,7 +161,7 @@ export class Agent implements PointHost {
     const { bundle, policy } = inForce;
     const context = inForce.calling.serving(identity);
     if (context === undefined) {
-      this.#log.warn('no valid certificate for a service: it is not served', { service: name });
+      this.log.warn('no valid certificate for a service: it is not served', { service: name });
       return undefined;
     }
     const listener: ListenerPlan = {
@@ -223,7 +176,7 @@ export class Agent implements PointHost {
         callee: identity,
         mode: service.record,
         authorize: caller =>
-          refuseRevoked(this.#engine.revoked, caller, identity) ?? this.#policy.connectInbound(name, caller),
+          refuseRevoked(this.engine.revoked, caller, identity) ?? this.#policy.connectInbound(name, caller),
         dial: () => dialPlaintext(app),
         names: [identity],
       };
@@ -233,23 +186,23 @@ export class Agent implements PointHost {
     pools.add(key);
     const destination: Destination = {
       kind: 'destination',
-      pool: this.#engine.pool(key, () => dialPlaintext(app), []),
+      pool: this.engine.pool(key, () => dialPlaintext(app), []),
       callee: identity,
       mode: service.record,
       maxRequestBytes: Infinity,
       maxResponseBytes: Infinity,
       authority: undefined,
-      series: this.#metrics.series('inbound', name),
+      series: this.metrics.series('inbound', name),
     };
     const gateway = partIdentity(bundle.trustDomain, 'gateway');
-    const { clock } = this.#engine;
+    const { clock } = this.engine;
     const hop = new InboundHop({
       policy,
       service: name,
       destination,
       clock,
       gateway,
-      revoked: () => this.#engine.revoked,
+      revoked: () => this.engine.revoked,
     });
     return { kind: 'http', listener, hop, names: [identity] };
   }
@@ -262,7 +215,7 @@ export class Agent implements PointHost {
       purpose: `outbound/${name}/${to.service}`,
       security: { kind: 'plaintext' },
     };
-    const dial = () => this.#dialService(identity, to);
+    const dial = () => this.dialService(identity, to);
     if (to.protocol === 'tcp') {
       const tcp: TcpSide = {
         direction: 'outbound',
@@ -270,7 +223,7 @@ export class Agent implements PointHost {
         callee: to.identity,
         mode: to.record,
         authorize: () =>
-          refuseRevoked(this.#engine.revoked, identity, to.identity) ??
+          refuseRevoked(this.engine.revoked, identity, to.identity) ??
           this.#policy.connectOutbound(name, to.service),
         dial,
         names: [to.identity],
@@ -281,13 +234,13 @@ export class Agent implements PointHost {
     pools.add(key);
     const destination: Destination = {
       kind: 'destination',
-      pool: this.#engine.pool(key, dial, [identity, to.identity]),
+      pool: this.engine.pool(key, dial, [identity, to.identity]),
       callee: to.identity,
       mode: to.record,
       maxRequestBytes: Infinity,
       maxResponseBytes: Infinity,
       authority: to.service,
-      series: this.#metrics.series('outbound', name),
+      series: this.metrics.series('outbound', name),
     };
     const hop = new OutboundHop({
       policy: inForce.policy,
@@ -295,7 +248,7 @@ export class Agent implements PointHost {
       identity,
       callee: to.service,
       destination,
-      revoked: () => this.#engine.revoked,
+      revoked: () => this.engine.revoked,
     });
     return { kind: 'http', listener, hop, names: [identity] };
   }
@@ -308,13 +261,13 @@ export class Agent implements PointHost {
     pools.add(key);
     const destination: Destination = {
       kind: 'destination',
-      pool: this.#engine.pool(key, () => this.#dialOrigin(url), [identity]),
+      pool: this.engine.pool(key, () => this.#dialOrigin(url), [identity]),
       callee: origin,
       mode: service.record,
       maxRequestBytes: Infinity,
       maxResponseBytes: Infinity,
       authority: url.authority,
-      series: this.#metrics.series('egress', name),
+      series: this.metrics.series('egress', name),
     };
     const hop = new EgressHop({
       policy: inForce.policy,
@@ -322,7 +275,7 @@ export class Agent implements PointHost {
       identity,
       origin,
       destination,
-      revoked: () => this.#engine.revoked,
+      revoked: () => this.engine.revoked,
     });
     const listener: ListenerPlan = {
       address: target.listen,
@@ -341,10 +294,10 @@ export class Agent implements PointHost {
     const direction = side.kind === 'tcp' ? side.tcp.direction : side.hop.direction;
     return {
       ...listener,
-      settings: this.#engine.settings,
+      settings: this.engine.settings,
       accept: arrival => (this.#admits(arrival, direction, listener.purpose) ? accept(arrival) : undefined),
       refused: (reason, detail, address) =>
-        this.#engine.recordRefused({
+        this.engine.recordRefused({
           direction,
           callee: '',
           method: '',
@@ -359,13 +312,13 @@ export class Agent implements PointHost {
   #httpAccept(slot: HopSlot, names: readonly string[]): (arrival: Arrival) => Held {
     return arrival => {
       const { peer } = arrival;
-      return this.#engine.converse(arrival, slot, peer === undefined ? names : [peer.identity, ...names]);
+      return this.engine.converse(arrival, slot, peer === undefined ? names : [peer.identity, ...names]);
     };
   }
 
   #tcpAccept(tcp: TcpSide): (arrival: Arrival) => Held | undefined {
     return arrival => {
-      const held = acceptTcp(this.#engine, tcp, arrival);
+      const held = acceptTcp(this.engine, tcp, arrival);
       if (held === undefined) return undefined;
       const stillAllowed = () => tcp.authorize(tcp.callerOf(arrival)).kind === 'permit';
       this.#tcpConnections.set(held, stillAllowed);
@@ -382,11 +335,11 @@ export class Agent implements PointHost {
   /** Refuses peers whose identity or certificate is revoked, before they can ask for anything. */
   #admits({ peer, socket, address }: Arrival, direction: Hop['direction'], listener: string): boolean {
     if (peer === undefined) return true;
-    const { identities, serials } = this.#engine.revoked;
+    const { identities, serials } = this.engine.revoked;
     if (!identities.has(peer.identity) && !serials.has(peer.serial)) return true;
     const detail = identities.has(peer.identity) ? 'the identity is revoked' : 'the certificate is revoked';
     const caller = peer.identity;
-    this.#engine.recordRefused({
+    this.engine.recordRefused({
       direction,
       caller,
       callee: '',
@@ -409,43 +362,12 @@ export class Agent implements PointHost {
   }
 
   get #policy(): AgentPolicy {
-    if (this.#inForce === undefined) throw new AgentError('wrong-bundle', 'no bundle is in force');
-    return this.#inForce.policy;
+    if (this.inForce === undefined) throw new AgentError('wrong-bundle', 'no bundle is in force');
+    return this.inForce.policy;
   }
 
-  #dialService(own: string, { address, identity }: OutboundTarget['to']): Dialled | undefined {
-    const inForce = this.#inForce;
-    const calling = inForce?.calling.calling(own);
-    if (inForce === undefined || calling === undefined) return undefined;
-    const { trustDomain } = inForce.bundle;
-    const { context, notAfterMs } = calling;
-    return dialMutualTls({
-      address,
-      identity,
-      trustDomain,
-      context,
-      ownNotAfterMs: notAfterMs,
-      revoked: () => this.#engine.revoked,
-    });
-  }
-
-  #dialOrigin({ secure, host, port }: Origin): Dialled {
+  #dialOrigin({ secure, host, port }: Origin) {
     return secure ? dialPublicTls(host, port, this.#egressContext) : dialPlaintext({ host, port });
-  }
-
-  #describe(): void {
-    const engine = this.#engine;
-    this.#metrics.gauge('ringwall_connections', 'Open connections of callers', () => engine.connections);
-    this.#metrics.gauge(
-      'ringwall_upstream_connections',
-      'Open connections to services',
-      () => engine.upstreamConnections,
-    );
-    this.#metrics.gauge(
-      'ringwall_bundle_version',
-      'The bundle in force',
-      () => this.#inForce?.bundle.version ?? 0,
-    );
   }
 }
 

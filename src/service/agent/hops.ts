@@ -4,6 +4,7 @@ import type { AgentPolicy, Permit } from '#domain/policy';
 import {
   ADMITTED,
   Caller,
+  refuseRevoked,
   type Admission,
   type Destination,
   type Engine,
@@ -12,7 +13,6 @@ import {
   type Peer,
   type Stop,
 } from '#service/proxy';
-import { refuseRevoked } from './refuse-revoked.ts';
 
 type Series = Destination['series'];
 

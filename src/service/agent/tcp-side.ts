@@ -38,9 +38,11 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
   const startedMs = engine.clock.monotonicMs();
   const splice = new Splice({
     socket,
+    reset: arrival.reset,
     dial: side.dial,
     connected: peer => bind(engine, splice, peer),
     settings: engine.settings,
+    clock: engine.clock,
     deadlines: engine.deadlines,
     ended: end => {
       const durationUs = Math.round((engine.clock.monotonicMs() - startedMs) * 1000);
@@ -64,7 +66,6 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
 /** What happens to a certificate at one end happens to the connection: there is no next request to decide on. */
 function bind(engine: Engine, splice: Splice, peer: Peer | undefined): void {
   if (peer === undefined) return;
-  const { clock } = engine;
-  splice.endBy(clock.monotonicMs() + peer.notAfterMs + LAST_SECOND_MS - clock.nowMs());
+  splice.endBy(peer.notAfterMs + LAST_SECOND_MS);
   engine.bind(splice, peer);
 }

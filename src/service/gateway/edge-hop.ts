@@ -10,9 +10,11 @@ import {
 } from '#service/identity';
 import {
   Caller,
+  refuseRevoked,
   type Admission,
   type Collect,
   type Destination,
+  type Engine,
   type Exchange,
   type Hop,
   type Stop,
@@ -34,6 +36,8 @@ export type EdgeParts = {
   readonly tokens: TokenVerifier;
   readonly anonymous: AnonymousIds;
   readonly limits: EdgeLimits;
+  /** What is revoked at this moment. */
+  readonly revoked: () => Engine['revoked'];
   readonly series: Destination['series'];
 };
 
@@ -100,6 +104,8 @@ export class EdgeHop implements Hop<EdgeDestination> {
   }
 
   authorize(_x: Exchange, destination: EdgeDestination, caller: Caller): Permit | Stop {
+    const revoked = refuseRevoked(this.#parts.revoked(), caller.identity, destination.callee);
+    if (revoked !== undefined) return revoked;
     const decision = this.#parts.policy.authorize(destination.match, caller.facts);
     if (decision.kind === 'permit' || decision.reason !== 'scope-missing') return decision;
     // RFC 6750 §3.1

@@ -1,33 +1,21 @@
 import { randomBytes } from 'node:crypto';
-import type { Clock } from '#base/clock';
 import { quote } from '#base/error';
-import type { Log } from '#base/log';
 import type { Bundle, GatewayBundle, Upstream } from '#domain/bundle';
-import type { Reason } from '#domain/decision';
 import { compileEdgePolicy, type EdgeRoute } from '#domain/policy';
 import { AnonymousIds, Lockouts, RateLimiter, TokenVerifier } from '#service/identity';
-import { AdminServer, PointMetrics } from '#service/metrics';
 import { EDGE_IDENTITY, type Identities, type PointHost } from '#service/point';
 import {
   CallingIdentities,
-  dialMutualTls,
-  Engine,
-  type Dialled,
+  Enforcer,
+  type EnforcerParts,
   type HopSlot,
   type ListenerOptions,
-  type ProxySettings,
-  type Recorder,
 } from '#service/proxy';
 import { EdgeHop, type EdgeDestination } from './edge-hop.ts';
 import { EdgeLimits, planLimits } from './edge-limits.ts';
 import { GatewayError } from './gateway-error.ts';
 
-export type GatewayParts = {
-  readonly journal: Recorder;
-  readonly clock: Clock;
-  readonly log: Log;
-  readonly metrics?: PointMetrics;
-  readonly settings?: Partial<ProxySettings>;
+export type GatewayParts = EnforcerParts & {
   /** Seals anonymous ids, at least 32 bytes; without one, ids last as long as the process. */
   readonly anonymousKey?: Uint8Array;
 };
@@ -35,52 +23,30 @@ export type GatewayParts = {
 const PURPOSE = 'edge';
 const MAX_LIMIT_KEYS = 100_000;
 
+type InForce = { readonly bundle: GatewayBundle; readonly calling: CallingIdentities };
+
 /** The enforcement point for traffic from outside. */
-export class Gateway implements PointHost {
-  readonly #engine: Engine;
-  readonly #log: Log;
-  readonly #metrics: PointMetrics;
-  readonly #admin: AdminServer;
+export class Gateway extends Enforcer<InForce> implements PointHost {
   readonly #tokens: TokenVerifier;
   readonly #anonymous: AnonymousIds;
   readonly #limits: EdgeLimits;
-  #inForce: { readonly bundle: GatewayBundle; readonly calling: CallingIdentities } | undefined;
   #slot: HopSlot | undefined;
 
   constructor(parts: GatewayParts) {
-    const { clock, log, journal } = parts;
-    this.#log = log;
-    this.#engine = new Engine({
-      recorder: journal,
-      clock,
-      ...(parts.settings && { settings: parts.settings }),
-    });
-    this.#metrics = parts.metrics ?? new PointMetrics();
-    this.#admin = new AdminServer(this.#metrics, () => this.health());
+    super(parts);
+    const { clock, log } = parts;
     this.#tokens = new TokenVerifier({ issuers: [], clock, log });
     this.#anonymous = new AnonymousIds({ key: parts.anonymousKey ?? randomBytes(32), clock });
     this.#limits = new EdgeLimits(
       new RateLimiter({ clock, maxKeys: MAX_LIMIT_KEYS }),
       new Lockouts({ clock, maxKeys: MAX_LIMIT_KEYS }),
-      this.#engine.settings.collectBytes,
+      this.engine.settings.collectBytes,
     );
-    this.#describe();
   }
 
   /** The port of the edge; for bundles that ask for any. */
   get port(): number {
-    return this.#engine.listeners.find(PURPOSE)?.port ?? 0;
-  }
-
-  get adminPort(): number {
-    return this.#admin.port;
-  }
-
-  health() {
-    const bundle = this.#inForce?.bundle.version ?? 0;
-    const { healthy } = this.#engine.recorder;
-    const detail = bundle === 0 ? 'no bundle' : healthy ? '' : 'the journal takes nothing';
-    return { healthy: detail === '', bundle, detail };
+    return this.engine.listeners.find(PURPOSE)?.port ?? 0;
   }
 
   /**
@@ -91,8 +57,8 @@ export class Gateway implements PointHost {
     if (bundle.kind !== 'gateway')
       throw new GatewayError('wrong-bundle', `a bundle for ${quote(bundle.kind)}`);
     // What a bundle takes away it takes away also when the rest of it cannot be put in force.
-    this.#engine.revoke(bundle.revoked);
-    const calling = new CallingIdentities(identities, bundle.trustAnchors, this.#engine.clock);
+    this.engine.revoke(bundle.revoked);
+    const calling = new CallingIdentities(identities, bundle.trustAnchors, this.engine.clock);
     const context = calling.serving(EDGE_IDENTITY);
     if (context === undefined) {
       throw new GatewayError(
@@ -109,39 +75,33 @@ export class Gateway implements PointHost {
       address: bundle.listen,
       purpose: PURPOSE,
       security: { kind: 'tls', context },
-      settings: this.#engine.settings,
-      accept: arrival => this.#engine.converse(arrival, slot, NO_NAMES),
-      refused: (reason, detail, address) => this.#recordRefused(reason, detail, address),
+      settings: this.engine.settings,
+      accept: arrival => this.engine.converse(arrival, slot, NO_NAMES),
+      refused: (reason, detail, address) =>
+        this.engine.recordRefused({ direction: 'edge', callee: '', method: '', reason, detail, address }),
     };
-    await this.#admin.listen(bundle.admin);
-    await this.#engine.apply({
+    await this.listenAdmin(bundle.admin);
+    await this.engine.apply({
       listeners: [listener],
       pools: new Set(bundle.upstreams.map(poolKey)),
       revocations: bundle.revoked,
       swap: () => {
         // Forgets every token that was verified: a revocation must not be outlived by a cache.
         this.#tokens.setIssuers(bundle.issuers);
-        this.#inForce = { bundle, calling };
+        this.inForce = { bundle, calling };
         slot.hop = hop;
       },
     });
-    this.#log.info('bundle in force', { version: bundle.version });
+    this.log.info('bundle in force', { version: bundle.version });
   }
 
   identitiesChanged(): void {
-    const context = this.#inForce?.calling.serving(EDGE_IDENTITY);
-    if (context !== undefined) this.#engine.listeners.find(PURPOSE)?.renew(context);
+    const context = this.inForce?.calling.serving(EDGE_IDENTITY);
+    if (context !== undefined) this.engine.listeners.find(PURPOSE)?.renew(context);
   }
 
-  /** Accepts no more, lets requests in flight end, then closes. */
-  async drain(): Promise<void> {
-    await this.#engine.drain();
-    this.close();
-  }
-
-  close(): void {
-    this.#engine.close();
-    this.#admin.close();
+  override close(): void {
+    super.close();
     this.#tokens.close();
   }
 
@@ -159,7 +119,8 @@ export class Gateway implements PointHost {
       tokens: this.#tokens,
       anonymous: this.#anonymous,
       limits: this.#limits,
-      series: this.#metrics.series('edge', ''),
+      revoked: () => this.engine.revoked,
+      series: this.metrics.series('edge', ''),
     });
   }
 
@@ -167,52 +128,20 @@ export class Gateway implements PointHost {
     const { route, upstream } = match;
     return {
       kind: 'destination',
-      pool: this.#engine.pool(poolKey(upstream), () => this.#dial(upstream), [identity, upstream.identity]),
+      pool: this.engine.pool(poolKey(upstream), () => this.dialService(identity, upstream), [
+        identity,
+        upstream.identity,
+      ]),
       callee: upstream.identity,
       mode: upstream.record,
       maxRequestBytes: route.maxRequestBytes,
       maxResponseBytes: route.maxResponseBytes,
       authority: undefined,
-      series: this.#metrics.series('edge', upstream.service),
+      series: this.metrics.series('edge', upstream.service),
       match,
       plan: planLimits(route),
       admitsAnonymous: route.clients.includes('anonymous'),
     };
-  }
-
-  #dial({ address, identity }: Upstream): Dialled | undefined {
-    const inForce = this.#inForce;
-    const calling = inForce?.calling.calling(inForce.bundle.identity);
-    if (inForce === undefined || calling === undefined) return undefined;
-    const { trustDomain } = inForce.bundle;
-    const { context, notAfterMs } = calling;
-    return dialMutualTls({
-      address,
-      identity,
-      trustDomain,
-      context,
-      ownNotAfterMs: notAfterMs,
-      revoked: () => this.#engine.revoked,
-    });
-  }
-
-  #recordRefused(reason: Reason, detail: string, address: string): void {
-    this.#engine.recordRefused({ direction: 'edge', callee: '', method: '', reason, detail, address });
-  }
-
-  #describe(): void {
-    const engine = this.#engine;
-    this.#metrics.gauge('ringwall_connections', 'Open connections of callers', () => engine.connections);
-    this.#metrics.gauge(
-      'ringwall_upstream_connections',
-      'Open connections to services',
-      () => engine.upstreamConnections,
-    );
-    this.#metrics.gauge(
-      'ringwall_bundle_version',
-      'The bundle in force',
-      () => this.#inForce?.bundle.version ?? 0,
-    );
   }
 }
 

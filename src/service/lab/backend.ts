@@ -67,7 +67,8 @@ type Parsed = {
   readonly length: number;
 };
 
-function readRequest(bytes: Buffer): Parsed | undefined {
+/** The first request in `bytes`, once it is whole. */
+export function readRequest(bytes: Buffer): Parsed | undefined {
   const end = bytes.indexOf('\r\n\r\n');
   if (end === -1) return undefined;
   const head = bytes.toString('latin1', 0, end);

@@ -4,7 +4,7 @@
  *
  * Not for production: keys are in memory, nothing is sealed. Everything listens on 127.0.0.1, on ports of its own.
  */
-export { startBackend } from './backend.ts';
+export { readRequest, startBackend } from './backend.ts';
 export type { Conversation } from './backend.ts';
 export { agentService, edgeRoute, gatewayBundle, httpCall } from './bundles.ts';
 export { LabAuthority, LabIdentities } from './lab-authority.ts';
@@ -12,4 +12,4 @@ export { GATEWAY, LabSystem, SHOP, WEB } from './lab-system.ts';
 export type { LabOptions } from './lab-system.ts';
 export { LabIssuer } from './lab-issuer.ts';
 export { MemoryJournal } from './memory-journal.ts';
-export { RawClient } from './raw-client.ts';
+export { RawClient, readAnswer } from './raw-client.ts';

@@ -43,13 +43,13 @@ export class LabAuthority {
   }
 
   /** A server certificate for hosts of the edge. */
-  async server(dnsNames: readonly string[]): Promise<SvidKeyPair> {
+  async server(dnsNames: readonly string[], validity: Validity = DAY): Promise<SvidKeyPair> {
     const { requestPem, privateKeyPem } = makeRequest();
     const issued = await this.#authority.issueServer({
       requestPem,
       dnsNames,
       addresses: ['127.0.0.1'],
-      validity: DAY,
+      validity,
     });
     return { ...issued, privateKeyPem };
   }

@@ -9,6 +9,7 @@ type Claims = {
   readonly scope?: string;
   readonly client_id?: string;
   readonly lifetimeS?: number;
+  readonly audience?: string;
 };
 
 /** An OpenID provider that has one key and signs whatever it is asked to. */
@@ -56,11 +57,17 @@ export class LabIssuer {
   /** An access token (RFC 9068). @param claims.lifetimeS negative: it has expired */
   token(claims: Claims = {}): Promise<string> {
     const nowS = Math.floor(Date.now() / 1000);
-    const { sub = 'alice', scope = '', client_id = 'web', lifetimeS = 3600 } = claims;
+    const {
+      sub = 'alice',
+      scope = '',
+      client_id = 'web',
+      lifetimeS = 3600,
+      audience = this.audience,
+    } = claims;
     return new SignJWT({ scope, client_id, jti: randomUUID() })
       .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt', kid: 'lab' })
       .setIssuer(this.url)
-      .setAudience(this.audience)
+      .setAudience(audience)
       .setSubject(sub)
       .setIssuedAt(nowS - 60)
       .setExpirationTime(nowS + lifetimeS)

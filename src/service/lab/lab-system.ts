@@ -29,6 +29,8 @@ export type LabOptions = {
   readonly protocol?: 'http' | 'tcp';
   readonly settings?: Partial<ProxySettings>;
   readonly clock?: Clock;
+  /** PEM certificates that vouch for origins outside. */
+  readonly egressRoots?: readonly string[];
 };
 
 /**
@@ -62,7 +64,10 @@ export class LabSystem {
       ...(options.settings && { settings: options.settings }),
     };
     this.gateway = createGateway(common);
-    this.agent = createAgent(common);
+    this.agent = createAgent({
+      ...common,
+      ...(options.egressRoots && { egressRoots: options.egressRoots }),
+    });
   }
 
   static async start(options: LabOptions): Promise<LabSystem> {

@@ -112,7 +112,8 @@ export class RawClient {
   }
 }
 
-function readAnswer(
+/** The first answer in `bytes`, once it is whole. @param ended whether the connection has: some answers end with it */
+export function readAnswer(
   bytes: Buffer,
   method: string,
   ended: boolean,

@@ -11,6 +11,7 @@ import type { Peer } from './peer.ts';
 import type { Began, Pipeline } from './pipeline.ts';
 import type { Recorder } from './recorder.ts';
 import type { ProxySettings } from './settings.ts';
+import { shownLine } from './shown-line.ts';
 import type { Reader, Turn } from './turn.ts';
 
 export type ConnectionParts = {
@@ -25,6 +26,7 @@ export type ConnectionParts = {
 /** What is known of a connection before its first byte. */
 export type Accepted = {
   readonly socket: Socket;
+  readonly reset: () => void;
   readonly address: string;
   readonly peer: Peer | undefined;
   readonly serverName: string;
@@ -36,7 +38,6 @@ export type Accepted = {
 type Phase = 'idle' | 'head' | 'busy' | 'lingering' | 'ending' | 'closed';
 
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
-const MAX_SHOWN_CHARS = 128;
 
 /** A caller's connection: reads one request after the other, each only when the one before is answered. */
 export class ClientConnection implements Downstream, Timed, Reader {
@@ -49,6 +50,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
   readonly #parts: ConnectionParts;
   readonly #deadlines: Deadlines;
   readonly #socket: Socket;
+  readonly #reset: () => void;
   readonly #hop: () => Hop;
   readonly #inbox = new Inbox();
   readonly #closed = Promise.withResolvers<void>();
@@ -74,6 +76,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
 
   constructor(accepted: Accepted, parts: ConnectionParts) {
     this.#socket = accepted.socket;
+    this.#reset = accepted.reset;
     this.address = accepted.address;
     this.peer = accepted.peer;
     this.serverName = accepted.serverName;
@@ -99,18 +102,24 @@ export class ClientConnection implements Downstream, Timed, Reader {
   }
 
   get closing(): boolean {
-    return this.#draining || this.#halfClosed || this.#served >= this.settings.maxRequestsPerConnection;
+    const noMoreComes = this.#halfClosed && this.#inbox.size === 0;
+    return this.#draining || noMoreComes || this.#served >= this.settings.maxRequestsPerConnection;
   }
 
-  /** Closes after the request that is being served, or now. */
+  /** Closes after the request that is being served, or now: who decided until now decides on no other. */
   drain(): void {
     this.#draining = true;
     if (this.#phase === 'idle') this.#end();
+    else if (this.#phase === 'head') this.#refuseUnread('draining', 'the head came too late');
   }
 
+  /** Nothing arrives any more, not even what was written before. */
   readonly cut = (): void => {
-    this.#exchange?.abandon('cut by the point');
-    this.destroy();
+    const x = this.#exchange;
+    this.#exchange = undefined;
+    this.#reset();
+    x?.abandon('cut by the point');
+    this.#gone();
   };
 
   // ---- what the exchange asks for
@@ -243,9 +252,10 @@ export class ClientConnection implements Downstream, Timed, Reader {
     try {
       if (this.#phase === 'head') this.#refuseUnread('internal-error', nameOf(error));
       else this.#exchange?.abandon(nameOf(error));
-    } finally {
-      if (this.#phase !== 'lingering') this.destroy();
+    } catch {
+      // To say so failed as well: what is left is to cut.
     }
+    if (this.#phase !== 'lingering') this.destroy();
   }
 
   /** Uses what has arrived as far as it can be used now; stops reading when it cannot. */
@@ -260,6 +270,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
     } finally {
       this.#pumping = false;
     }
+    if (this.#halfClosed) this.#endReading();
     const full = this.#inbox.size > 0 && (this.#phase === 'busy' || this.#socket.writableNeedDrain);
     if (full === this.#paused) return;
     this.#paused = full;
@@ -354,9 +365,10 @@ export class ClientConnection implements Downstream, Timed, Reader {
     this.#unreadLeft = true;
     x.refuse({ kind: 'refused', reason, nearest: '', detail });
   }
+
   #next(): void {
     this.deadlineMs = this.#deadlines.nowMs + this.settings.keepAliveTimeoutMs;
-    this.#pump();
+    this.#parts.turn.readNow(this);
   }
 
   // ---- waiting for a slow peer
@@ -404,11 +416,17 @@ export class ClientConnection implements Downstream, Timed, Reader {
   // ---- closing
 
   #readEnded(): void {
-    this.#parts.turn.readNow(this);
     this.#halfClosed = true;
+    if (this.#phase === 'lingering' || this.#phase === 'ending') this.#socket.destroySoon();
+    else this.#parts.turn.readNow(this);
+  }
+
+  /** Nothing comes any more, and what has come was used as far as it could be. */
+  #endReading(): void {
     switch (this.#phase) {
       case 'busy':
-        if (this.#decoder === undefined) return;
+        // What is here is the rest of its body, which nobody wants yet, or the next request.
+        if (this.#decoder === undefined || this.#inbox.size > 0) return;
         // RFC 9112 §8: a body that is cut short is not a request.
         this.#exchange?.abandon('the caller closed before the body ended');
         this.destroy();
@@ -417,12 +435,11 @@ export class ClientConnection implements Downstream, Timed, Reader {
         this.#refuseUnread('malformed-request', 'the head was cut short');
         return;
       case 'idle':
-        this.#end();
+        if (this.#inbox.size === 0) this.#end();
         return;
       case 'lingering':
       case 'ending':
       case 'closed':
-        this.destroy();
     }
   }
 
@@ -432,10 +449,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
       return;
     }
     this.#phase = 'ending';
-    this.#inbox.clear();
-    this.deadlineMs = this.#deadlines.nowMs + this.settings.lingerTimeoutMs;
-    this.#socket.end();
-    if (this.#paused) this.#socket.resume();
+    this.#endWriting();
     if (this.#halfClosed) this.#socket.destroySoon();
   }
 
@@ -445,9 +459,16 @@ export class ClientConnection implements Downstream, Timed, Reader {
    */
   #linger(): void {
     this.#phase = 'lingering';
+    this.#endWriting();
+  }
+
+  #endWriting(): void {
     this.#inbox.clear();
-    this.deadlineMs = this.#deadlines.nowMs + this.settings.lingerTimeoutMs;
-    this.#socket.end();
+    // What is written may have to wait for a slow reader first.
+    this.deadlineMs = this.#deadlines.nowMs + this.settings.bodyIdleTimeoutMs;
+    this.#socket.end(() => {
+      this.deadlineMs = this.#deadlines.nowMs + this.settings.lingerTimeoutMs;
+    });
     if (this.#paused) this.#socket.resume();
   }
 
@@ -465,15 +486,3 @@ export class ClientConnection implements Downstream, Timed, Reader {
 }
 
 const NOWHERE = { data: () => {} };
-
-/** The beginning of what could not be read, printable. */
-function shownLine(inbox: Inbox): string {
-  const text = inbox.bytes.toString(
-    'latin1',
-    inbox.start,
-    Math.min(inbox.end, inbox.start + MAX_SHOWN_CHARS),
-  );
-  // Without the query: it may hold what no record may hold.
-  const line = text.split(/[\r\n?]/, 1)[0] ?? '';
-  return line.replace(/[^\x21-\x7e]/g, unit => `\\x${unit.charCodeAt(0).toString(16).padStart(2, '0')}`);
-}

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { connect as connectTcp } from 'node:net';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import {
   connect as connectTls,
   createSecureContext,
@@ -9,6 +9,7 @@ import {
 import type { Address } from '#domain/bundle';
 import { Peer } from './peer.ts';
 import type { Revoked } from './revocation.ts';
+import { reset } from './reset.ts';
 import { codeOf, type Dialled } from './upstream-connection.ts';
 
 /** A key pair with its certificate, as a point holds it. */
@@ -24,8 +25,15 @@ const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** Connects in plaintext: to the service beside an agent, or to an origin on loopback. */
 export function dialPlaintext(address: Address): Dialled {
-  const socket = connectTcp({ host: address.host, port: address.port, noDelay: true });
-  return { socket, readyEvent: 'connect', peer: () => undefined, explain: explainTcp, retireAtMs: NEVER };
+  const socket = connectTcp({ ...address, noDelay: true, allowHalfOpen: true });
+  return {
+    socket,
+    reset: () => reset(socket, socket),
+    readyEvent: 'connect',
+    peer: () => undefined,
+    explain: explainTcp,
+    retireAtMs: NEVER,
+  };
 }
 
 export type MutualTls = {
@@ -43,9 +51,9 @@ export type MutualTls = {
 export function dialMutualTls(target: MutualTls): Dialled {
   let peer: Peer | undefined;
   let fault = '';
+  const carrier = carry(target.address);
   const socket = connectTls({
-    host: target.address.host,
-    port: target.address.port,
+    ...(carrier === undefined ? { ...target.address, allowHalfOpen: true } : { socket: carrier }),
     secureContext: target.context,
     rejectUnauthorized: true,
     minVersion: 'TLSv1.3',
@@ -64,6 +72,7 @@ export function dialMutualTls(target: MutualTls): Dialled {
   });
   return {
     socket,
+    reset: () => reset(socket, carrier),
     readyEvent: 'secureConnect',
     peer: () => peer,
     explain: error => (fault === '' ? explainTls(error) : { reason: 'upstream-unverified', detail: fault }),
@@ -78,7 +87,8 @@ export function dialPublicTls(host: string, port: number, context: SecureContext
   const socket = connectTls({
     host,
     port,
-    servername: host,
+    // RFC 6066 §3: addresses are no names.
+    servername: isIP(host) === 0 ? host : '',
     secureContext: context,
     rejectUnauthorized: true,
     minVersion: 'TLSv1.2',
@@ -86,6 +96,7 @@ export function dialPublicTls(host: string, port: number, context: SecureContext
   });
   return {
     socket,
+    reset: () => reset(socket, undefined),
     readyEvent: 'secureConnect',
     peer: () => undefined,
     explain: explainTls,
@@ -101,6 +112,14 @@ export function callingContext(keyPair: KeyPair, trustAnchors: readonly string[]
     ca: [...trustAnchors],
     minVersion: 'TLSv1.3',
   });
+}
+
+/**
+ * A TCP connection for TLS to run on, so that it can be reset. To reach a name Node may need several sockets, one for
+ * each of its addresses, and shows none of them.
+ */
+function carry({ host, port }: Address): Socket | undefined {
+  return isIP(host) === 0 ? undefined : connectTcp({ host, port, noDelay: true, allowHalfOpen: true });
 }
 
 function explainTcp(error: Error) {

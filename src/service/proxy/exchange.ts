@@ -145,6 +145,15 @@ export class Exchange implements AnswerSink {
   /** Answers with a problem instead of forwarding, or instead of the answer that cannot be given. */
   refuse(stop: Stop): void {
     if (this.ended) return;
+    try {
+      this.#refuse(stop);
+    } catch {
+      // A fault of ours in saying so: to cut the connection is all that is left.
+      this.from.destroy();
+    }
+  }
+
+  #refuse(stop: Stop): void {
     this.reason = stop.reason;
     this.detail = stop.detail ?? '';
     if (stop.nearest !== '') this.rule = stop.nearest;
@@ -300,12 +309,7 @@ export class Exchange implements AnswerSink {
       forwarding.destination.pool.acquireFresh(this);
       return;
     }
-    try {
-      this.refuse({ kind: 'refused', reason: failure.reason, nearest: this.rule, detail: failure.detail });
-    } catch {
-      // A fault of ours in saying so: to cut the connection is all that is left.
-      this.from.destroy();
-    }
+    this.refuse({ kind: 'refused', reason: failure.reason, nearest: this.rule, detail: failure.detail });
   }
 
   /** The caller reads again. */
@@ -358,6 +362,15 @@ export class Exchange implements AnswerSink {
   /** Records the transaction, then lets the answer's last bytes go: in durable mode only once the record is on disk. */
   #finish(keepAlive: boolean, how: 'write' | 'cut'): void {
     this.ended = true;
+    try {
+      this.#record(keepAlive, how);
+    } catch {
+      // A fault of ours: nobody knows how much of the answer has left, or that it is recorded.
+      this.from.destroy();
+    }
+  }
+
+  #record(keepAlive: boolean, how: 'write' | 'cut'): void {
     this.#settle(0);
     const { recorder } = this.from;
     const mode = this.destination?.mode ?? 'relaxed';
@@ -369,8 +382,12 @@ export class Exchange implements AnswerSink {
       return;
     }
     recorder.append(record, 'durable', error => {
-      if (error === undefined) this.#leave(keepAlive, 'write');
-      else this.#unrecorded(keepAlive);
+      try {
+        if (error === undefined) this.#leave(keepAlive, 'write');
+        else this.#unrecorded(keepAlive);
+      } catch {
+        this.from.destroy();
+      }
     });
   }
 

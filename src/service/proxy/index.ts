@@ -8,7 +8,9 @@
  */
 export { Caller } from './caller.ts';
 export { CallingIdentities } from './calling-identities.ts';
-export { dialMutualTls, dialPlaintext, dialPublicTls } from './dial.ts';
+export { dialPlaintext, dialPublicTls } from './dial.ts';
+export { Enforcer } from './enforcer.ts';
+export type { EnforcerParts } from './enforcer.ts';
 export { Engine } from './engine.ts';
 export type { HopSlot } from './engine.ts';
 export type { Exchange } from './exchange.ts';
@@ -18,5 +20,6 @@ export type { Arrival, Held, ListenerOptions } from './listener.ts';
 export type { Peer } from './peer.ts';
 export type { Recorder } from './recorder.ts';
 export type { ProxySettings } from './settings.ts';
+export { refuseRevoked } from './refuse-revoked.ts';
 export { Splice } from './splice.ts';
 export type { Dialled } from './upstream-connection.ts';

@@ -9,6 +9,7 @@ import { constants } from 'node:crypto';
 import type { Address } from '#domain/bundle';
 import type { Reason } from '#domain/decision';
 import { Peer } from './peer.ts';
+import { reset } from './reset.ts';
 import type { ProxySettings } from './settings.ts';
 
 /** What a connection must show before its first byte is read. */
@@ -22,6 +23,8 @@ type Security =
 /** A connection that a listener has let in. */
 export type Arrival = {
   readonly socket: Socket;
+  /** Closes it at once, with what was written and has not reached the peer. */
+  readonly reset: () => void;
   readonly address: string;
   readonly peer: Peer | undefined;
   readonly serverName: string;
@@ -42,7 +45,7 @@ export type ListenerOptions = {
   readonly settings: ProxySettings;
   /** @returns `undefined` when the connection was refused and is closed */
   readonly accept: (arrival: Arrival) => Held | undefined;
-  /** A handshake failed, or the peer's certificate is not an SVID. */
+  /** A handshake failed, the peer's certificate is not an SVID, or there are too many connections. */
   readonly refused: (reason: Reason, detail: string, address: string) => void;
 };
 
@@ -55,7 +58,8 @@ export class Listener {
   #tls: TlsServer | undefined;
   /** Until the bundle that names this listener is in force, it lets nobody in. */
   #open = false;
-  readonly #raw = new Set<Socket>();
+  /** By the peer's address and port. */
+  readonly #raw = new Map<string, Socket>();
   readonly #held = new Set<Held>();
   readonly #perAddress = new Map<string, number>();
 
@@ -65,6 +69,10 @@ export class Listener {
     this.#tls = createTls(options, socket => this.#secured(options, socket));
     this.#server = createServer({ allowHalfOpen: true, noDelay: true }, socket => this.#arrived(socket));
     this.#server.maxConnections = options.settings.maxConnections;
+    this.#server.on('drop', dropped => {
+      const address = plainAddress(dropped?.remoteAddress ?? '');
+      this.#options.refused('overloaded', 'too many connections', address);
+    });
   }
 
   /** The port in use: that of the address unless it asks for any. */
@@ -125,7 +133,7 @@ export class Listener {
   close(): void {
     this.#server.close();
     for (const held of this.#held) held.cut();
-    for (const socket of this.#raw) socket.destroy();
+    for (const socket of this.#raw.values()) socket.destroy();
   }
 
   #arrived(socket: Socket): void {
@@ -134,17 +142,19 @@ export class Listener {
     if (!this.#open || count > this.#options.settings.maxConnectionsPerAddress) {
       // Before the handshake: what is too much must not cost one.
       socket.destroy();
+      if (this.#open) this.#options.refused('rate-limited', 'too many connections of one address', address);
       return;
     }
     this.#perAddress.set(address, count);
-    this.#raw.add(socket);
+    const end = endOf(socket);
+    this.#raw.set(end, socket);
     socket.once('close', () => {
-      this.#raw.delete(socket);
+      if (this.#raw.get(end) === socket) this.#raw.delete(end);
       const left = (this.#perAddress.get(address) ?? 1) - 1;
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
-    if (this.#tls === undefined) this.#accept(socket, undefined, '');
+    if (this.#tls === undefined) this.#accept(socket, socket, undefined, '');
     else this.#tls.emit('connection', socket);
   }
 
@@ -154,7 +164,7 @@ export class Listener {
     const peer = security.kind === 'mtls' ? readPeer(socket, security.trustDomain) : undefined;
     // The handshake may have begun under another purpose: then it proved something to somebody else.
     if (typeof peer !== 'string' && asked.purpose === this.#options.purpose) {
-      this.#accept(socket, peer, serverName);
+      this.#accept(socket, this.#raw.get(endOf(socket)), peer, serverName);
       return;
     }
     if (typeof peer === 'string') refused('peer-unverified', peer, addressOf(socket));
@@ -162,8 +172,14 @@ export class Listener {
     socket.destroy();
   }
 
-  #accept(socket: Socket, peer: Peer | undefined, serverName: string): void {
-    const held = this.#options.accept({ socket, address: addressOf(socket), peer, serverName });
+  #accept(socket: Socket, carrier: Socket | undefined, peer: Peer | undefined, serverName: string): void {
+    const held = this.#options.accept({
+      socket,
+      reset: () => reset(socket, carrier),
+      address: addressOf(socket),
+      peer,
+      serverName,
+    });
     if (held === undefined) return;
     this.#held.add(held);
     void held.closed.then(() => this.#held.delete(held));
@@ -197,7 +213,14 @@ function readPeer(socket: TLSSocket, trustDomain: string): Peer | string {
 
 /** IPv4 addresses as such, also where the socket listens on IPv6 (RFC 4291 §2.5.5.2). */
 function addressOf(socket: Socket): string {
-  const address = socket.remoteAddress ?? '';
+  return plainAddress(socket.remoteAddress ?? '');
+}
+
+function endOf({ remoteAddress, remotePort }: Socket): string {
+  return `${remoteAddress} ${remotePort}`;
+}
+
+function plainAddress(address: string): string {
   return address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
 }
 

@@ -1,113 +1,26 @@
 import assert from 'node:assert/strict';
-import { Socket } from 'node:net';
 import { test, type TestContext } from 'node:test';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { systemClock } from '#base/clock';
 import { DEFAULT_LIMITS } from '#domain/http';
-import { compileEdgePolicy } from '#domain/policy';
-import { edgeRoute, gatewayBundle, MemoryJournal } from '#service/lab';
-import {
-  ADMITTED,
-  Caller,
-  Engine,
-  type Collect,
-  type Destination,
-  type Exchange,
-  type Hop,
-} from '#service/proxy';
-import type { ProxySettings } from '#service/proxy';
-
-const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok';
-const series = { observe: () => {} };
-
-/** Never connected: a test plays its other side, without the system between, and sees what was written. */
-class PlayedSocket extends Socket {
-  text = '';
-
-  override write(part: string | Uint8Array): boolean {
-    this.text += typeof part === 'string' ? part : Buffer.from(part).toString('latin1');
-    return true;
-  }
-
-  play(text: string): void {
-    this.emit('data', Buffer.from(text, 'latin1'));
-  }
-}
-
-class PlayedUpstream extends PlayedSocket {
-  override write(part: string | Uint8Array): boolean {
-    super.write(part);
-    if (part === '0\r\n\r\n' && this.text.includes('/break-end')) throw new RangeError('a bug');
-    if (part === '0\r\n\r\n' || this.text.startsWith('GET')) setImmediate(() => this.play(OK));
-    return true;
-  }
-}
-
-const route = edgeRoute({ path: '/**', to: 'web', methods: ['GET', 'POST'] });
-const upstream = {
-  service: 'web',
-  identity: 'spiffe://x/ns/a/sa/web',
-  address: { host: '127.0.0.1', port: 1 },
-  protocol: 'http',
-  record: 'relaxed',
-} as const;
-const policy = compileEdgePolicy(
-  gatewayBundle({ trustAnchors: [], upstreams: [upstream], hosts: [{ host: 'x', routes: [route] }] }),
-);
+import { ADMITTED, Caller, type Collect, type Exchange, type Hop, type ProxySettings } from '#service/proxy';
+import { Pipeline } from './pipeline.ts';
+import { endOfTurn, OK, playPoint, type PlayedSocket } from './proxy-lab.ts';
 
 /** One connection to a point whose hop lets everything pass, but for what `changes` does to it. */
 function setUp(t: TestContext, changes: Partial<Hop> = {}, settings: Partial<ProxySettings> = {}) {
-  const journal = new MemoryJournal();
-  const engine = new Engine({ recorder: journal, clock: systemClock, settings });
-  t.after(() => engine.close());
-  const dial = () => {
-    const socket = new PlayedUpstream();
-    setImmediate(() => socket.emit('connect'));
-    const explain = () => ({ reason: 'upstream-unreachable', detail: '' }) as const;
-    return { socket, readyEvent: 'connect', peer: () => undefined, explain, retireAtMs: Infinity } as const;
+  return playPoint(t, { hop: changes, settings, dialled: answerOk });
+}
+
+function answerOk(socket: PlayedSocket): void {
+  socket.written = part => {
+    if (part === '0\r\n\r\n' && socket.text.includes('/break-end')) throw new RangeError('a bug');
+    if (part === '0\r\n\r\n' || socket.text.startsWith('GET')) setImmediate(() => socket.play(OK));
   };
-  const destination: Destination = {
-    kind: 'destination',
-    pool: engine.pool('web', dial, []),
-    callee: 'web',
-    mode: 'relaxed',
-    maxRequestBytes: 65_536,
-    maxResponseBytes: 65_536,
-    authority: undefined,
-    series,
-  };
-  const hop: Hop = {
-    direction: 'edge',
-    believesCaller: false,
-    series,
-    route: () => destination,
-    identify: () => Caller.anonymous('a'),
-    limit: () => ADMITTED,
-    authorize: x => {
-      const match = policy.route('x', x.method, x.path);
-      return match.kind === 'route' ? policy.authorize(match, { kind: 'anonymous' }) : match;
-    },
-    believedFields: () => [],
-    dressRequest: () => {},
-    dressAnswer: () => {},
-    ...changes,
-  };
-  const connect = () => {
-    const socket = new PlayedSocket();
-    engine.converse({ socket, address: '192.0.2.1', peer: undefined, serverName: '' }, { hop }, []);
-    return socket;
-  };
-  return { journal, hop, connect };
 }
 
 const POST = (path: string) =>
   `POST ${path} HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n`;
-
-/** What has arrived by now is understood. */
-function endOfTurn(): Promise<void> {
-  return new Promise(resolve => void setImmediate(resolve));
-}
 
 function broken(): never {
   throw new RangeError('a bug');
@@ -247,4 +160,46 @@ test('a line that is too long is refused before it ends: 431, or 414 for the tar
     }
     assert.equal(socket.text.slice(9, 12), status);
   }
+});
+
+test('a bug in receiving a request that waited for its caller to read closes this connection and no other', async t => {
+  const { connect } = setUp(t);
+  const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+  const socket = connect().play(get);
+  await endOfTurn();
+  Object.defineProperty(socket, 'writableNeedDrain', { value: true, configurable: true });
+  while (!socket.text.endsWith('ok')) await endOfTurn();
+  socket.play(get);
+  await endOfTurn();
+  const receive = t.mock.method(Pipeline.prototype, 'receive', broken);
+  Object.defineProperty(socket, 'writableNeedDrain', { value: false });
+  // Within the event: what is thrown here would end the process.
+  socket.emit('drain');
+  assert.equal(socket.destroyed, true);
+  assert.equal(receive.mock.callCount(), 1);
+  receive.mock.restore();
+  const other = connect().play(get);
+  while (!other.text.endsWith('ok')) await endOfTurn();
+});
+
+test('durable mode: a bug after the record is on disk closes this connection, and the journal goes on', async t => {
+  const { connect, journal } = playPoint(t, { destination: { mode: 'durable' }, dialled: answerOk });
+  journal.mode = 'hold';
+  const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
+  const sockets = [connect(), connect()] as const;
+  for (const socket of sockets) socket.play(get);
+  await journal.untilHeld(2);
+  sockets[0].written = broken;
+  journal.release();
+  assert.deepEqual(
+    sockets.map(({ destroyed, text }) => [destroyed, text.endsWith('ok')]),
+    [
+      [true, true],
+      [false, true],
+    ],
+  );
+  journal.mode = 'write';
+  sockets[1].text = '';
+  sockets[1].play(get);
+  while (!sockets[1].text.endsWith('ok')) await endOfTurn();
 });

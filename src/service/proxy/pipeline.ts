@@ -293,11 +293,7 @@ export class Pipeline {
   }
 
   #failed(x: Exchange, error: unknown): void {
-    try {
-      x.refuse({ kind: 'refused', reason: 'internal-error', nearest: '', detail: nameOf(error) });
-    } catch {
-      x.from.destroy();
-    }
+    x.refuse({ kind: 'refused', reason: 'internal-error', nearest: '', detail: nameOf(error) });
   }
 }
 

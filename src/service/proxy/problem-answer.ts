@@ -14,7 +14,7 @@ export function encodeProblem(refusal: {
   const { x, reason, keepAlive } = refusal;
   const { requestId } = x.intake;
   const { status } = REASONS[reason];
-  const body = JSON.stringify(problemFor(reason, requestId));
+  const body = `${JSON.stringify(problemFor(reason, requestId))}\n`;
   const headers = new HeaderList();
   x.hop.dressAnswer(headers);
   headers.push('content-type', 'application/problem+json');

@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net';
+import type { Clock } from '#base/clock';
 import type { Reason } from '#domain/decision';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Held } from './listener.ts';
 import type { Peer } from './peer.ts';
+import { afterWrites } from './reset.ts';
 import { codeOf, type Dialled } from './upstream-connection.ts';
 import type { ProxySettings } from './settings.ts';
 
@@ -15,11 +17,14 @@ type SpliceEnd = {
 
 export type SpliceOptions = {
   readonly socket: Socket;
+  /** Closes it at once, with what was written and has not reached the caller. */
+  readonly reset: () => void;
   /** Called only once the connection may be made. */
   readonly dial: () => Dialled | undefined;
   /** The callee is there; `peer` when by mTLS. The connection may be cut from here. */
   readonly connected: (peer: Peer | undefined) => void;
   readonly settings: ProxySettings;
+  readonly clock: Clock;
   readonly deadlines: Deadlines;
   /** Called exactly once. */
   readonly ended: (end: SpliceEnd) => void;
@@ -27,22 +32,22 @@ export type SpliceOptions = {
 
 /** A permitted TCP connection: bytes go both ways as they come, each side no faster than the other reads. */
 export class Splice implements Held, Timed {
-  deadlineMs: number;
   readonly #options: SpliceOptions;
   readonly #caller: Socket;
   readonly #closed = Promise.withResolvers<void>();
   #callee: Socket | undefined;
+  #resetCallee: (() => void) | undefined;
   #ready = false;
   #over = false;
-  /** Monotonic; the connection ends then, however busy it is. */
-  #lastMs = Infinity;
+  #deadlineMs = Infinity;
+  /** The connection ends by then, however busy it is: when the one clock or the other says so. */
+  #last = { nowMs: Infinity, monotonicMs: Infinity };
   #bytesIn = 0;
   #bytesOut = 0;
 
   constructor(options: SpliceOptions) {
     this.#options = options;
     this.#caller = options.socket;
-    this.deadlineMs = Infinity;
     options.deadlines.add(this);
     // Until the callee is there the caller's bytes stay in the kernel.
     this.#caller.pause();
@@ -58,10 +63,25 @@ export class Splice implements Held, Timed {
     return this.#closed.promise;
   }
 
-  /** Ends the connection at `monotonicMs` at the latest. */
-  endBy(monotonicMs: number): void {
-    this.#lastMs = Math.min(this.#lastMs, monotonicMs);
-    this.deadlineMs = Math.min(this.deadlineMs, monotonicMs);
+  /**
+   * Ends the connection at `timeMs` of the wall clock at the latest. When that clock is set forward, it ends at once if
+   * the time has passed then; when it is set back, that wins no time.
+   */
+  endBy(timeMs: number): void {
+    const { clock } = this.#options;
+    const monotonicMs = clock.monotonicMs() + timeMs - clock.nowMs();
+    this.#last = {
+      nowMs: Math.min(this.#last.nowMs, timeMs),
+      monotonicMs: Math.min(this.#last.monotonicMs, monotonicMs),
+    };
+  }
+
+  get deadlineMs(): number {
+    return this.#isPast() ? 0 : this.#deadlineMs;
+  }
+
+  set deadlineMs(monotonicMs: number) {
+    this.#deadlineMs = monotonicMs;
   }
 
   /** Connects to the callee. */
@@ -75,7 +95,8 @@ export class Splice implements Held, Timed {
     }
     const callee = dialled.socket;
     this.#callee = callee;
-    this.#waitUntil(deadlines.nowMs + settings.connectTimeoutMs);
+    this.#resetCallee = dialled.reset;
+    this.#deadlineMs = deadlines.nowMs + settings.connectTimeoutMs;
     callee.on('error', error => {
       if (this.#ready) this.#end('', `the callee broke off: ${codeOf(error)}`);
       else {
@@ -104,18 +125,17 @@ export class Splice implements Held, Timed {
     this.#end('', 'the point accepts no more');
   }
 
-  /** Nothing arrives any more, not even what was read before. */
+  /** Nothing arrives any more, not even what was read or written before. */
   readonly cut = (): void => {
+    this.#tell('', 'cut by the point');
     this.#destroy();
-    this.#end('', 'cut by the point');
   };
 
   expired(): void {
+    if (this.#isPast()) this.#tell('', 'the certificate of the peer has expired');
+    else if (this.#ready) this.#tell('', 'idle for too long');
+    else this.#tell('upstream-timeout', 'no connection in time');
     this.#destroy();
-    if (this.#lastMs <= this.#options.deadlines.nowMs)
-      this.#end('', 'the certificate of the peer has expired');
-    else if (this.#ready) this.#end('', 'idle for too long');
-    else this.#end('upstream-timeout', 'no connection in time');
   }
 
   #join(callee: Socket): void {
@@ -139,28 +159,35 @@ export class Splice implements Held, Timed {
     caller.on('drain', () => callee.resume());
     callee.on('drain', () => caller.resume());
     // TCP half-close has a meaning to some protocols, and passes.
-    caller.on('end', () => callee.end());
-    callee.on('end', () => caller.end());
+    caller.on('end', () => afterWrites(callee, () => callee.end()));
+    callee.on('end', () => afterWrites(caller, () => caller.end()));
     caller.resume();
   }
 
-  #waitUntil(deadlineMs: number): void {
-    this.deadlineMs = Math.min(deadlineMs, this.#lastMs);
+  #isPast(): boolean {
+    const { clock } = this.#options;
+    return clock.nowMs() >= this.#last.nowMs || clock.monotonicMs() >= this.#last.monotonicMs;
   }
 
   #touch(): void {
     const { deadlines, settings } = this.#options;
-    this.#waitUntil(deadlines.nowMs + settings.spliceIdleTimeoutMs);
+    this.#deadlineMs = deadlines.nowMs + settings.spliceIdleTimeoutMs;
   }
 
   #end(reason: Reason | '', detail: string): void {
     if (this.#over) return;
-    this.#over = true;
+    this.#tell(reason, detail);
     const { deadlines, settings } = this.#options;
-    this.#waitUntil(deadlines.nowMs + settings.spliceLingerTimeoutMs);
+    this.#deadlineMs = deadlines.nowMs + settings.spliceLingerTimeoutMs;
     // What was written before the other side closed still arrives.
-    this.#caller.destroySoon();
-    this.#callee?.destroySoon();
+    for (const socket of [this.#caller, this.#callee]) {
+      if (socket !== undefined) afterWrites(socket, () => socket.destroySoon());
+    }
+  }
+
+  #tell(reason: Reason | '', detail: string): void {
+    if (this.#over) return;
+    this.#over = true;
     this.#options.ended({ reason, detail, bytesIn: this.#bytesIn, bytesOut: this.#bytesOut });
   }
 
@@ -171,7 +198,7 @@ export class Splice implements Held, Timed {
   }
 
   #destroy(): void {
-    this.#caller.destroy();
-    this.#callee?.destroy();
+    this.#options.reset();
+    this.#resetCallee?.();
   }
 }

@@ -71,20 +71,6 @@ test('much leaves at once, and is understood at once', () => {
   assert.deepEqual(log, ['a sends 16384', 'big reads']);
 });
 
-test('a long queue is written for before it is all understood', async () => {
-  const { log, turn, socket, reader } = setUp();
-  const a = socket('a');
-  turn.read(
-    reader('0', () => turn.write(a, 'x')),
-    1,
-  );
-  for (let i = 1; i < 100; i++) turn.read(reader(String(i)), 1);
-  await endOfTurn();
-  const sent = log.indexOf('a sends 1');
-  assert.ok(sent > 0 && sent < 50, `written after ${sent}`);
-  assert.equal(log.length, 101);
-});
-
 test('a reader that throws ends itself and nobody else', async () => {
   const { log, turn, socket, reader } = setUp();
   const bug = () => {

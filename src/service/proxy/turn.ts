@@ -4,14 +4,12 @@ import type { Socket } from 'node:net';
 export interface Reader {
   /** Understands what has arrived; once is enough for all of it. */
   read(): void;
-  /** `read` threw: a fault of ours, which ends this connection and not the point. */
+  /** `read` threw: a fault of ours, which ends this connection and not the point. Must not throw itself. */
   broke(error: unknown): void;
 }
 
 /** A longer piece leaves, or is understood, at once: above this, to hold it costs more than it saves. */
 const MAX_HELD_BYTES = 16_384;
-/** So many are understood before what was written for them leaves: long bursts would leave the peers idle meanwhile. */
-const BURST = 32;
 
 /**
  * One turn of the event loop: first everything is read, then everything is understood, then everything is written.
@@ -23,7 +21,7 @@ const BURST = 32;
 export class Turn {
   #readers: Reader[] = [];
   #corked: Socket[] = [];
-  #isEnding = false;
+  #endsSoon = false;
 
   /** Calls `reader.read()` at the end of this turn, or now when much has arrived. @param bytes that wait for it */
   read(reader: Reader, bytes: number): void {
@@ -54,25 +52,20 @@ export class Turn {
   }
 
   #endLater(): void {
-    if (this.#isEnding || this.#readers.length > 0 || this.#corked.length > 0) return;
+    if (this.#endsSoon) return;
+    this.#endsSoon = true;
     setImmediate(this.#end);
   }
 
   readonly #end = (): void => {
-    this.#isEnding = true;
     const readers = this.#readers;
     this.#readers = [];
-    for (let index = 0; index < readers.length; index++) {
-      this.readNow(readers[index]!);
-      if (index % BURST === BURST - 1) this.#uncork();
-    }
-    this.#uncork();
-    this.#isEnding = false;
-  };
-
-  #uncork(): void {
+    for (const reader of readers) this.readNow(reader);
+    // From here on what comes belongs to the next turn.
+    this.#endsSoon = this.#readers.length > 0;
+    if (this.#endsSoon) setImmediate(this.#end);
     const corked = this.#corked;
     this.#corked = [];
     for (const socket of corked) socket.uncork();
-  }
+  };
 }

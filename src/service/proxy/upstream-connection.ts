@@ -45,6 +45,8 @@ export type UpstreamFailure = {
 /** How a connection to one upstream is made. */
 export type Dialled = {
   readonly socket: Socket;
+  /** Closes it at once, with what was written and has not reached the peer. */
+  readonly reset: () => void;
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Valid once ready; mTLS only. */
   readonly peer: () => Peer | undefined;
@@ -93,6 +95,8 @@ export class UpstreamConnection implements Timed, Reader {
   #sawBytes = false;
   #sentBody = false;
   #held = false;
+  /** The other side has closed or broken off: what came before that counts, and nothing is sent any more. */
+  #lost = false;
 
   constructor(dialled: Dialled, owner: ConnectionOwner, parts: UpstreamParts) {
     const { settings, deadlines } = parts;
@@ -185,7 +189,7 @@ export class UpstreamConnection implements Timed, Reader {
   }
 
   readonly cut = (): void => {
-    this.#fail('upstream-unverified', 'the identity at one end was revoked');
+    this.#fail('upstream-unverified', 'the identity at one end was revoked', this.dialled.reset);
   };
 
   destroy(): void {
@@ -269,7 +273,7 @@ export class UpstreamConnection implements Timed, Reader {
       // The sink may have given up on what it was handed.
       if (this.#decoder?.ended === true && this.#sink !== undefined) this.#complete(this.#sink);
     }
-    if (this.#sink !== undefined) this.#awaitAnswer();
+    if (this.#sink !== undefined && this.#answerHeaded) this.#awaitAnswer();
   }
 
   /** Receives the answer's body from the decoder. */
@@ -279,7 +283,9 @@ export class UpstreamConnection implements Timed, Reader {
 
   #decodeHead(sink: AnswerSink): boolean {
     const inbox = this.#inbox;
-    const decoded = decodeResponseHead(inbox.bytes, inbox.start, inbox.end, this.#settings.http, sink.method);
+    const { http } = this.#settings;
+    if (!inbox.hasNews(http.maxLineBytes) && inbox.size < http.maxHeadBytes) return false;
+    const decoded = decodeResponseHead(inbox.bytes, inbox.start, inbox.end, http, sink.method);
     if (decoded.kind === 'incomplete') return false;
     if (decoded.kind === 'refused') {
       this.#fail('upstream-malformed', `the answer's head: ${decoded.fault}`);
@@ -291,7 +297,7 @@ export class UpstreamConnection implements Timed, Reader {
     this.#answerHeaded = true;
     this.#keepAlive = head.keepAlive;
     this.#untilClose = head.framing.kind === 'until-close';
-    this.#decoder = new BodyDecoder(head.framing, this.#settings.http);
+    this.#decoder = new BodyDecoder(head.framing, http);
     sink.answerHead(head);
     return true;
   }
@@ -314,7 +320,7 @@ export class UpstreamConnection implements Timed, Reader {
     this.#sink = undefined;
     this.#decoder = undefined;
     this.#served++;
-    const reusable = this.#keepAlive && this.#phase === 'answering' && this.#inbox.size === 0;
+    const reusable = this.#keepAlive && this.#phase === 'answering' && this.#inbox.size === 0 && !this.#lost;
     if (reusable) {
       this.#phase = 'idle';
       if (this.#held) {
@@ -326,22 +332,32 @@ export class UpstreamConnection implements Timed, Reader {
     } else {
       this.destroy();
     }
-    sink.answerEnd(trailers);
+    try {
+      sink.answerEnd(trailers);
+    } catch (error) {
+      sink.upstreamFailed({ reason: 'internal-error', detail: nameOf(error), stale: false });
+    }
   }
 
   #ended(detail: string): void {
+    this.#lost = true;
     this.#turn.readNow(this);
     const sink = this.#sink;
     if (this.#phase === 'closed') return;
     if (sink !== undefined && this.#untilClose && this.#decoder !== undefined) {
-      this.#decoder.finish();
-      this.#complete(sink);
+      try {
+        this.#decoder.finish();
+        this.#complete(sink);
+      } catch (error) {
+        this.broke(error);
+      }
       return;
     }
     this.#fail(this.#sawBytes ? 'upstream-malformed' : 'upstream-unreachable', detail);
   }
 
   #failed(error: Error): void {
+    this.#lost = true;
     this.#turn.readNow(this);
     if (this.#phase === 'connecting') {
       const { reason, detail } = this.dialled.explain(error);
@@ -355,10 +371,11 @@ export class UpstreamConnection implements Timed, Reader {
     this.#fail(reason, detail);
   }
 
-  #fail(reason: Reason, detail: string): void {
+  #fail(reason: Reason, detail: string, close: () => void = () => this.#socket.destroy()): void {
     const sink = this.#sink;
     const stale = this.#served > 0 && !this.#sawBytes && !this.#sentBody;
-    this.destroy();
+    this.#close();
+    close();
     sink?.upstreamFailed({ reason, detail, stale });
   }
 
