@@ -19,7 +19,7 @@ export type RequestHead = {
   /** `host[:port]` in lower case. */
   readonly authority: string;
   readonly host: string;
-  readonly version: '1.0' | '1.1';
+  readonly version: '1.0' | '1.1' | '2.0';
   readonly headers: HeaderList;
   readonly framing: Framing;
   /** Whether the client lets the connection go on; never for HTTP/1.0 (RFC 9112 §9.3). */

@@ -44,6 +44,8 @@ export const HTTP_FAULTS = {
   'missing-host': { reason: 'malformed-request', source: 'RFC 9112 §3.2' },
   'bad-host': { reason: 'malformed-request', source: 'RFC 9110 §7.2' },
   'bad-connection': { reason: 'malformed-request', source: 'RFC 9110 §7.6.1' },
+  'bad-pseudo-header': { reason: 'malformed-request', source: 'RFC 9113 §8.3' },
+  'connection-specific-field': { reason: 'ambiguous-framing', source: 'RFC 9113 §8.2.2' },
   'unknown-expectation': { reason: 'unsupported-expectation', source: 'RFC 9110 §10.1.1' },
   // framing
   'both-lengths': { reason: 'ambiguous-framing', source: 'RFC 9112 §6.1' },

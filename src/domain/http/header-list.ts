@@ -15,6 +15,12 @@ export type Entry = {
 export let listOf: (entries: Entry[]) => HeaderList;
 /** Room-internal: the entries themselves, in wire order. */
 export let entriesOf: (headers: HeaderList) => readonly Entry[];
+/** Room-internal: `push`, for what a peer sent. */
+export let tryPush: (
+  headers: HeaderList,
+  name: string,
+  value: string,
+) => 'pushed' | 'bad-name' | 'bad-value' | 'second-of-a-single-field';
 /** Room-internal: what was added by `add`. */
 export let linesOf: (headers: HeaderList) => string;
 /** Room-internal: keeps the entries for which `isKept` says so. */
@@ -68,6 +74,16 @@ export class HeaderList {
     };
     entriesOf = headers => headers.#entries;
     linesOf = headers => headers.#lines;
+    tryPush = (headers, name, value) => {
+      const field = FIELDS.get(name);
+      if (field === undefined && !isName(name)) return 'bad-name';
+      if (!isValue(value)) return 'bad-value';
+      const entries = headers.#entries;
+      if (field?.single === true && entries.some(entry => entry.field === field))
+        return 'second-of-a-single-field';
+      entries.push({ name: field === undefined ? name : field.name, value, field });
+      return 'pushed';
+    };
     keepWhere = (headers, isKept) => {
       const entries = headers.#entries;
       let kept = 0;

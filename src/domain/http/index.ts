@@ -24,4 +24,7 @@ export type { Framing } from './framing.ts';
 export { FieldLines, HeaderList } from './header-list.ts';
 export { DEFAULT_LIMITS } from './limits.ts';
 export type { HttpLimits } from './limits.ts';
+export { readHttp2Request, readHttp2Trailers } from './read-http2-request.ts';
+export type { ReadHttp2Request } from './read-http2-request.ts';
+export { http2Fields } from './write-http2.ts';
 export { dropUntrusted, dropUntrustedOfResponse, isReservedName } from './untrusted.ts';

@@ -1,7 +1,7 @@
 import { createServer as createTcpServer, type AddressInfo, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { createServer as createTlsServer, type TLSSocket } from 'node:tls';
+import { createServer as createTlsServer, type TLSSocket, type TlsOptions } from 'node:tls';
 import type { Address, AgentBundle } from '#domain/bundle';
 import { serviceIdentity } from '#domain/spiffe';
 import { httpCall, LabSystem, SHOP, type LabOptions } from '#service/lab';
@@ -45,7 +45,12 @@ export async function callElsewhere(system: LabSystem, address: Address, changes
 }
 
 /** Who answers as `web` with this certificate, in place of its agent. */
-export async function startWeb(t: TestContext, system: LabSystem, pair: SvidKeyPair) {
+export async function startWeb(
+  t: TestContext,
+  system: LabSystem,
+  pair: SvidKeyPair,
+  options: TlsOptions = {},
+) {
   const sockets: TLSSocket[] = [];
   let requests = 0;
   const tls = createTlsServer({
@@ -54,6 +59,7 @@ export async function startWeb(t: TestContext, system: LabSystem, pair: SvidKeyP
     ca: [...system.authority.trustAnchors],
     requestCert: true,
     ALPNProtocols: ['http/1.1'],
+    ...options,
   });
   tls.on('tlsClientError', () => {});
   tls.on('secureConnection', socket => {

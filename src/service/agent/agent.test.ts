@@ -215,3 +215,13 @@ test('connections above the share of their address are counted and recorded by t
   }
   for (const client of held) client.close();
 });
+
+test('a callee that speaks TLS 1.2 at best is not spoken to', async t => {
+  const { system } = await setUp(t);
+  const web = await startWeb(t, system, await system.authority.identity(WEB), { maxVersion: 'TLSv1.2' });
+  await web.apply();
+  const client = await system.outbound();
+  assert.equal(reasonOf((await client.get('/items/1')).body), 'upstream-unverified');
+  assert.equal(web.requests(), 0);
+  client.close();
+});

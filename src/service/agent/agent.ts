@@ -58,9 +58,10 @@ export class Agent extends Enforcer<InForce> implements PointHost {
 
   constructor(parts: AgentParts) {
     super(parts);
-    this.#egressContext = createSecureContext(
-      parts.egressRoots === undefined ? {} : { ca: [...parts.egressRoots] },
-    );
+    this.#egressContext = createSecureContext({
+      minVersion: 'TLSv1.2',
+      ...(parts.egressRoots && { ca: [...parts.egressRoots] }),
+    });
   }
 
   /** The port of a listener, for bundles that ask for any. @param purpose `inbound/<service>`, `outbound/<service>/<callee>`, `egress/<service>/<origin>` */

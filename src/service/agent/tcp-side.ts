@@ -38,7 +38,6 @@ export function acceptTcp(engine: Engine, side: TcpSide, arrival: Arrival): Held
   const startedMs = engine.clock.monotonicMs();
   const splice = new Splice({
     socket,
-    reset: arrival.reset,
     dial: side.dial,
     connected: peer => bind(engine, splice, peer),
     settings: engine.settings,

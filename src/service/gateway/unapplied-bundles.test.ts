@@ -41,6 +41,21 @@ test('a callee that a bundle revokes which cannot be put in force: 503, on every
   assert.equal((await client.get('/')).status, 200);
 });
 
+for (const [why, code, spoil] of [
+  ['has no certificate for the edge', 'no-edge-certificate', 'certificate'],
+  ['declares an issuer twice', 'duplicate-issuer', 'issuers'],
+] as const) {
+  test(`a bundle that ${why} is not put in force, and revokes all the same`, async t => {
+    const { system, client } = await setUp(t);
+    if (spoil === 'certificate') system.identities.held.delete('edge');
+    const { bundleIssuer } = system.issuer;
+    const issuers = spoil === 'issuers' ? [bundleIssuer, { ...bundleIssuer, name: 'again' }] : [bundleIssuer];
+    const revoked = { identities: [WEB], serials: [] };
+    await assert.rejects(system.applyGateway({ issuers, revoked }), { code });
+    assert.equal(reasonOf((await client.get('/')).body), 'callee-revoked');
+  });
+}
+
 test('the certificate that such a bundle revokes is not called any more, and a new one of its service is', async t => {
   const { system, client, applyInVain } = await setUp(t);
   assert.equal((await client.get('/')).status, 200);

@@ -7,6 +7,7 @@
 export { readRequest, startBackend } from './backend.ts';
 export type { Conversation } from './backend.ts';
 export { agentService, edgeRoute, gatewayBundle, httpCall } from './bundles.ts';
+export { FLAG, FRAME, frame, headerBlock, PREFACE } from './http2-frames.ts';
 export { LabAuthority, LabIdentities } from './lab-authority.ts';
 export { GATEWAY, LabSystem, SHOP, WEB } from './lab-system.ts';
 export type { LabOptions } from './lab-system.ts';

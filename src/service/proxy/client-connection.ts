@@ -1,15 +1,28 @@
 import type { Socket } from 'node:net';
-import { BodyDecoder, decodeRequestHead, HTTP_FAULTS, HttpError } from '#domain/http';
+import {
+  BodyDecoder,
+  decodeRequestHead,
+  encodeResponseHead,
+  HTTP_FAULTS,
+  HttpError,
+  type Framing,
+  type HeaderList,
+} from '#domain/http';
 import type { Reason } from '#domain/decision';
 import type { Clock } from '#base/clock';
+import type { Answer } from './answer.ts';
+import type { ByteSink } from './answer-writer.ts';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { isEmpty, type Downstream, type Exchange } from './exchange.ts';
 import type { Hop } from './hop.ts';
+import { Http1Answer } from './http1-answer.ts';
 import { Inbox } from './inbox.ts';
 import { nameOf } from './name-of.ts';
+import { Patience } from './patience.ts';
 import type { Peer } from './peer.ts';
 import type { Began, Pipeline } from './pipeline.ts';
 import type { Recorder } from './recorder.ts';
+import { reset } from './reset.ts';
 import type { ProxySettings } from './settings.ts';
 import { shownLine } from './shown-line.ts';
 import type { Reader, Turn } from './turn.ts';
@@ -26,7 +39,6 @@ export type ConnectionParts = {
 /** What is known of a connection before its first byte. */
 export type Accepted = {
   readonly socket: Socket;
-  readonly reset: () => void;
   readonly address: string;
   readonly peer: Peer | undefined;
   readonly serverName: string;
@@ -40,7 +52,7 @@ type Phase = 'idle' | 'head' | 'busy' | 'lingering' | 'ending' | 'closed';
 const CONTINUE = 'HTTP/1.1 100 Continue\r\n\r\n';
 
 /** A caller's connection: reads one request after the other, each only when the one before is answered. */
-export class ClientConnection implements Downstream, Timed, Reader {
+export class ClientConnection implements Downstream, ByteSink, Timed, Reader {
   deadlineMs: number;
   readonly address: string;
   readonly peer: Peer | undefined;
@@ -50,7 +62,6 @@ export class ClientConnection implements Downstream, Timed, Reader {
   readonly #parts: ConnectionParts;
   readonly #deadlines: Deadlines;
   readonly #socket: Socket;
-  readonly #reset: () => void;
   readonly #hop: () => Hop;
   readonly #inbox = new Inbox();
   readonly #closed = Promise.withResolvers<void>();
@@ -69,14 +80,11 @@ export class ClientConnection implements Downstream, Timed, Reader {
   #unreadLeft = false;
   #began: Began = { timeMs: 0, startedMs: 0 };
   #lingered = 0;
-  /** Slow peers: how long we have waited for this one within this exchange, and since when we wait now. */
-  #waitedMs = 0;
-  #waitingSinceMs = 0;
+  readonly #patience: Patience;
   #writtenBytes = 0;
 
   constructor(accepted: Accepted, parts: ConnectionParts) {
     this.#socket = accepted.socket;
-    this.#reset = accepted.reset;
     this.address = accepted.address;
     this.peer = accepted.peer;
     this.serverName = accepted.serverName;
@@ -85,6 +93,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
     this.settings = parts.settings;
     this.recorder = parts.recorder;
     this.#deadlines = parts.deadlines;
+    this.#patience = new Patience(parts.settings, parts.deadlines);
     this.deadlineMs = parts.deadlines.nowMs + parts.settings.headTimeoutMs;
     parts.deadlines.add(this);
     const socket = this.#socket;
@@ -117,7 +126,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
   readonly cut = (): void => {
     const x = this.#exchange;
     this.#exchange = undefined;
-    this.#reset();
+    reset(this.#socket);
     x?.abandon('cut by the point');
     this.#gone();
   };
@@ -130,6 +139,14 @@ export class ClientConnection implements Downstream, Timed, Reader {
     const flowing = this.#parts.turn.write(this.#socket, part);
     if (!flowing) this.#awaitReader();
     return flowing;
+  }
+
+  openAnswer(): Answer {
+    return new Http1Answer(this);
+  }
+
+  interim(status: number, headers: HeaderList): void {
+    this.write(encodeResponseHead({ status, headers, framing: NO_CONTENT, keepAlive: true }));
   }
 
   takeBody(): void {
@@ -176,7 +193,7 @@ export class ClientConnection implements Downstream, Timed, Reader {
     this.#decoder = undefined;
     this.#wantsBody = false;
     this.#stopWaiting();
-    this.#waitedMs = 0;
+    this.#patience.reset();
     this.#writtenBytes = 0;
     this.#served++;
     if (!keepAlive || bodyLeft || this.closing) {
@@ -374,33 +391,16 @@ export class ClientConnection implements Downstream, Timed, Reader {
   // ---- waiting for a slow peer
 
   #awaitBody(): void {
-    this.#beginWaiting();
-    const { bodyIdleTimeoutMs } = this.settings;
-    this.#setPeerDeadline(this.#exchange?.bytesIn ?? 0, bodyIdleTimeoutMs);
+    this.deadlineMs = this.#patience.await(this.#exchange?.bytesIn ?? 0);
   }
 
   #awaitReader(): void {
-    this.#beginWaiting();
-    this.#setPeerDeadline(this.#writtenBytes, this.settings.bodyIdleTimeoutMs);
-  }
-
-  #beginWaiting(): void {
-    if (this.#waitingSinceMs === 0) this.#waitingSinceMs = this.#deadlines.nowMs;
+    this.deadlineMs = this.#patience.await(this.#writtenBytes);
   }
 
   #stopWaiting(): void {
-    if (this.#waitingSinceMs !== 0) {
-      this.#waitedMs += this.#deadlines.nowMs - this.#waitingSinceMs;
-      this.#waitingSinceMs = 0;
-    }
+    this.#patience.stop();
     this.deadlineMs = Infinity;
-  }
-
-  /** A peer may be silent for a while, and slow on average, but neither for ever. */
-  #setPeerDeadline(bytes: number, idleMs: number): void {
-    const { rateGraceMs, minBytesPerSecond } = this.settings;
-    const patienceMs = rateGraceMs + (bytes / minBytesPerSecond) * 1000 - this.#waitedMs;
-    this.deadlineMs = Math.min(this.#deadlines.nowMs + idleMs, this.#waitingSinceMs + patienceMs);
   }
 
   #drained(): void {
@@ -485,4 +485,5 @@ export class ClientConnection implements Downstream, Timed, Reader {
   }
 }
 
+const NO_CONTENT: Framing = { kind: 'none' };
 const NOWHERE = { data: () => {} };

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto';
-import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
 import {
   connect as connectTls,
   createSecureContext,
@@ -9,7 +9,6 @@ import {
 import type { Address } from '#domain/bundle';
 import { Peer } from './peer.ts';
 import type { Revoked } from './revocation.ts';
-import { reset } from './reset.ts';
 import { codeOf, type Dialled } from './upstream-connection.ts';
 
 /** A key pair with its certificate, as a point holds it. */
@@ -21,6 +20,8 @@ export type KeyPair = {
 
 /** Stop using a connection this long before a certificate at one of its ends expires. */
 const RETIRE_EARLY_MS = 30_000;
+/** Node takes it for TLS as well; its types do not know. */
+const HALF_OPEN = { allowHalfOpen: true };
 const NEVER = Number.MAX_SAFE_INTEGER;
 
 /** Connects in plaintext: to the service beside an agent, or to an origin on loopback. */
@@ -28,7 +29,6 @@ export function dialPlaintext(address: Address): Dialled {
   const socket = connectTcp({ ...address, noDelay: true, allowHalfOpen: true });
   return {
     socket,
-    reset: () => reset(socket, socket),
     readyEvent: 'connect',
     peer: () => undefined,
     explain: explainTcp,
@@ -51,12 +51,11 @@ export type MutualTls = {
 export function dialMutualTls(target: MutualTls): Dialled {
   let peer: Peer | undefined;
   let fault = '';
-  const carrier = carry(target.address);
   const socket = connectTls({
-    ...(carrier === undefined ? { ...target.address, allowHalfOpen: true } : { socket: carrier }),
+    ...target.address,
+    ...HALF_OPEN,
     secureContext: target.context,
     rejectUnauthorized: true,
-    minVersion: 'TLSv1.3',
     ALPNProtocols: ['http/1.1'],
     // INVARIANT: no `session`: every connection shows the peer's certificate, so that revocation is seen.
     checkServerIdentity: (_host: string, certificate: PeerCertificate) => {
@@ -72,7 +71,6 @@ export function dialMutualTls(target: MutualTls): Dialled {
   });
   return {
     socket,
-    reset: () => reset(socket, carrier),
     readyEvent: 'secureConnect',
     peer: () => peer,
     explain: error => (fault === '' ? explainTls(error) : { reason: 'upstream-unverified', detail: fault }),
@@ -91,12 +89,10 @@ export function dialPublicTls(host: string, port: number, context: SecureContext
     servername: isIP(host) === 0 ? host : '',
     secureContext: context,
     rejectUnauthorized: true,
-    minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
   });
   return {
     socket,
-    reset: () => reset(socket, undefined),
     readyEvent: 'secureConnect',
     peer: () => undefined,
     explain: explainTls,
@@ -112,14 +108,6 @@ export function callingContext(keyPair: KeyPair, trustAnchors: readonly string[]
     ca: [...trustAnchors],
     minVersion: 'TLSv1.3',
   });
-}
-
-/**
- * A TCP connection for TLS to run on, so that it can be reset. To reach a name Node may need several sockets, one for
- * each of its addresses, and shows none of them.
- */
-function carry({ host, port }: Address): Socket | undefined {
-  return isIP(host) === 0 ? undefined : connectTcp({ host, port, noDelay: true, allowHalfOpen: true });
 }
 
 function explainTcp(error: Error) {

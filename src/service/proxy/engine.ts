@@ -3,6 +3,7 @@ import type { TransactionRecord } from '#domain/record';
 import { ClientConnection, type ConnectionParts } from './client-connection.ts';
 import { Deadlines } from './deadlines.ts';
 import type { Hop } from './hop.ts';
+import { Http2Connection } from './http2-connection.ts';
 import type { Arrival, Held, ListenerOptions } from './listener.ts';
 import { Listeners } from './listeners.ts';
 import { Pipeline, type ConnectionFacts } from './pipeline.ts';
@@ -121,7 +122,11 @@ export class Engine {
 
   /** Speaks HTTP with a connection that a listener let in. @param names SPIFFE IDs at its ends */
   converse(arrival: Arrival, slot: HopSlot, names: readonly string[]): Held {
-    const connection = new ClientConnection({ ...arrival, hop: () => slot.hop }, this.#parts);
+    const accepted = { ...arrival, hop: () => slot.hop };
+    const connection =
+      arrival.protocol === 'h2'
+        ? new Http2Connection(accepted, this.#parts)
+        : new ClientConnection(accepted, this.#parts);
     this.hold(connection, arrival.peer === undefined ? names : [...names, serialName(arrival.peer.serial)]);
     return connection;
   }

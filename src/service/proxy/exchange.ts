@@ -1,15 +1,9 @@
 import type { Reason } from '#domain/decision';
-import {
-  encodeChunkHead,
-  encodeLastChunk,
-  type Framing,
-  type HeaderList,
-  type ResponseHead,
-} from '#domain/http';
+import { encodeLastChunk, type Framing, type HeaderList, type ResponseHead } from '#domain/http';
 import type { HeaderLine } from '#domain/limit';
 import type { Permit } from '#domain/policy';
 import type { TransactionRecord } from '#domain/record';
-import { AnswerWriter, type ByteSink } from './answer-writer.ts';
+import type { Answer, AnswerHead } from './answer.ts';
 import type { Caller } from './caller.ts';
 import { CollectedBody } from './collected-body.ts';
 import type { Admission, Destination, Hop, Stop } from './hop.ts';
@@ -23,7 +17,7 @@ const NO_HEADERS: readonly HeaderLine[] = [];
 const MAX_INTERIM_BYTES = 8_192;
 
 /** The caller's connection, as an exchange sees it. */
-export interface Downstream extends ByteSink {
+export interface Downstream {
   /** The peer's IP address. */
   readonly address: string;
   readonly peer: Peer | undefined;
@@ -33,6 +27,10 @@ export interface Downstream extends ByteSink {
   readonly recorder: Recorder;
   /** Whether the connection must not serve another request. */
   readonly closing: boolean;
+  /** The answer to the next request. */
+  openAnswer(): Answer;
+  /** Sends a 1xx head (RFC 9110 §15.2). */
+  interim(status: number, headers: HeaderList): void;
   /** Hands body bytes on from now, with what has arrived already. */
   takeBody(): void;
   /** Reads no more body for now. */
@@ -48,15 +46,14 @@ export interface Downstream extends ByteSink {
 
 /** What the pipeline does at the end of an exchange: the stages `answer` and `record`, and the answer to a refusal. */
 export type Stages = {
-  /** @returns the encoded head */
-  readonly answer: (x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean) => string;
-  readonly interim: (x: Exchange, head: ResponseHead) => string;
+  readonly answer: (x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean) => AnswerHead;
+  readonly interim: (x: Exchange, head: ResponseHead) => void;
   readonly refuse: (
     x: Exchange,
     reason: Reason,
     headers: readonly HeaderLine[],
     keepAlive: boolean,
-  ) => string;
+  ) => { readonly head: AnswerHead; readonly body: string };
   readonly record: (x: Exchange) => TransactionRecord;
 };
 
@@ -97,14 +94,13 @@ export class Exchange implements AnswerSink {
   /** After this nothing reaches the caller any more. */
   ended = false;
   readonly #stages: Stages;
-  readonly #writer: AnswerWriter;
+  readonly #writer: Answer;
   #forwarding: Forwarding | undefined;
   #upstream: UpstreamConnection | undefined;
   #collecting: { readonly body: CollectedBody; readonly proceed: (body: Buffer) => void } | undefined;
   #collected: Buffer | undefined;
   #requestEnded: boolean;
   #requestTrailers: HeaderList | undefined;
-  #answerFraming: Framing | undefined;
   #keepAlive = true;
   #upstreamDone = false;
   #retried = false;
@@ -118,7 +114,7 @@ export class Exchange implements AnswerSink {
     this.method = intake.head.method;
     this.path = intake.head.rawPath;
     this.#stages = stages;
-    this.#writer = new AnswerWriter(from);
+    this.#writer = from.openAnswer();
     this.#requestEnded = isEmpty(intake.head.framing);
   }
 
@@ -166,7 +162,7 @@ export class Exchange implements AnswerSink {
     this.#writer.clear();
     const keepAlive = this.#mayKeepAlive() && (this.#requestEnded || this.from.skipBody());
     this.bytesOut = 0;
-    this.#writer.push(this.#stages.refuse(this, stop.reason, stop.headers ?? [], keepAlive));
+    this.#answerProblem(stop.reason, stop.headers ?? [], keepAlive);
     this.#finish(keepAlive, 'write');
   }
 
@@ -250,11 +246,11 @@ export class Exchange implements AnswerSink {
     if (this.intake.head.version === '1.0' || this.#writer.begun) return;
     // RFC 9110 §15.2 would have it passed on; but nothing of a durable transaction leaves before its record.
     if (this.destination?.mode !== 'relaxed') return;
-    const text = this.#stages.interim(this, head);
-    this.#interimBytes += text.length;
+    this.#stages.interim(this, head);
+    for (const [name, value] of head.headers.entries()) this.#interimBytes += name.length + value.length;
     // Else the heads of interim answers would be a way around the bound on answers.
     if (this.#interimBytes > Math.min(MAX_INTERIM_BYTES, this.destination.maxResponseBytes)) return;
-    this.from.write(text);
+    this.from.interim(head.status, head.headers);
   }
 
   answerHead(head: ResponseHead): void {
@@ -266,9 +262,9 @@ export class Exchange implements AnswerSink {
     }
     this.status = head.status;
     this.#keepAlive = this.#mayKeepAlive() && this.#requestEnded;
-    this.#answerFraming = this.#framingFor(head.framing);
-    if (this.#answerFraming.kind === 'until-close') this.#keepAlive = false;
-    this.#writer.push(this.#stages.answer(this, head, this.#answerFraming, this.#keepAlive));
+    const framing = this.#framingFor(head.framing);
+    if (framing.kind === 'until-close') this.#keepAlive = false;
+    this.#writer.head(this.#stages.answer(this, head, framing, this.#keepAlive));
   }
 
   answerData(chunk: Buffer): void {
@@ -278,13 +274,7 @@ export class Exchange implements AnswerSink {
       this.#tooLarge(maxBytes);
       return;
     }
-    if (this.#answerFraming?.kind === 'chunked') {
-      this.#writer.push(encodeChunkHead(chunk.length));
-      this.#writer.pushContent(chunk);
-      this.#writer.push('\r\n');
-    } else {
-      this.#writer.pushContent(chunk);
-    }
+    this.#writer.content(chunk);
   }
 
   answerFlush(): void {
@@ -295,7 +285,7 @@ export class Exchange implements AnswerSink {
     if (this.ended) return;
     this.#upstream = undefined;
     this.#upstreamDone = true;
-    if (this.#answerFraming?.kind === 'chunked') this.#writer.push(encodeLastChunk(trailers));
+    this.#writer.last(trailers);
     this.#finish(this.#keepAlive && this.#requestEnded, 'write');
   }
 
@@ -398,8 +388,16 @@ export class Exchange implements AnswerSink {
       return;
     }
     this.#writer.clear();
-    this.#writer.push(this.#stages.refuse(this, 'ledger-unavailable', [], keepAlive));
+    this.#answerProblem('ledger-unavailable', [], keepAlive);
     this.#leave(keepAlive, 'write');
+  }
+
+  #answerProblem(reason: Reason, headers: readonly HeaderLine[], keepAlive: boolean): void {
+    const { head, body } = this.#stages.refuse(this, reason, headers, keepAlive);
+    this.#writer.head(head);
+    if (this.method === 'HEAD') return;
+    this.bytesOut = body.length;
+    this.#writer.content(Buffer.from(body, 'latin1'));
   }
 
   #leave(keepAlive: boolean, how: 'write' | 'cut'): void {

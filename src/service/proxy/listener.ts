@@ -9,7 +9,6 @@ import { constants } from 'node:crypto';
 import type { Address } from '#domain/bundle';
 import type { Reason } from '#domain/decision';
 import { Peer } from './peer.ts';
-import { reset } from './reset.ts';
 import type { ProxySettings } from './settings.ts';
 
 /** What a connection must show before its first byte is read. */
@@ -23,11 +22,11 @@ type Security =
 /** A connection that a listener has let in. */
 export type Arrival = {
   readonly socket: Socket;
-  /** Closes it at once, with what was written and has not reached the peer. */
-  readonly reset: () => void;
   readonly address: string;
   readonly peer: Peer | undefined;
   readonly serverName: string;
+  /** What both sides agreed on (ALPN, RFC 7301). */
+  readonly protocol: 'http/1.1' | 'h2';
 };
 
 /** What a listener's connections become. */
@@ -58,8 +57,7 @@ export class Listener {
   #tls: TlsServer | undefined;
   /** Until the bundle that names this listener is in force, it lets nobody in. */
   #open = false;
-  /** By the peer's address and port. */
-  readonly #raw = new Map<string, Socket>();
+  readonly #raw = new Set<Socket>();
   readonly #held = new Set<Held>();
   readonly #perAddress = new Map<string, number>();
 
@@ -133,7 +131,7 @@ export class Listener {
   close(): void {
     this.#server.close();
     for (const held of this.#held) held.cut();
-    for (const socket of this.#raw.values()) socket.destroy();
+    for (const socket of this.#raw) socket.destroy();
   }
 
   #arrived(socket: Socket): void {
@@ -146,15 +144,14 @@ export class Listener {
       return;
     }
     this.#perAddress.set(address, count);
-    const end = endOf(socket);
-    this.#raw.set(end, socket);
+    this.#raw.add(socket);
     socket.once('close', () => {
-      if (this.#raw.get(end) === socket) this.#raw.delete(end);
+      this.#raw.delete(socket);
       const left = (this.#perAddress.get(address) ?? 1) - 1;
       if (left > 0) this.#perAddress.set(address, left);
       else this.#perAddress.delete(address);
     });
-    if (this.#tls === undefined) this.#accept(socket, socket, undefined, '');
+    if (this.#tls === undefined) this.#accept(socket, undefined, '');
     else this.#tls.emit('connection', socket);
   }
 
@@ -164,7 +161,7 @@ export class Listener {
     const peer = security.kind === 'mtls' ? readPeer(socket, security.trustDomain) : undefined;
     // The handshake may have begun under another purpose: then it proved something to somebody else.
     if (typeof peer !== 'string' && asked.purpose === this.#options.purpose) {
-      this.#accept(socket, this.#raw.get(endOf(socket)), peer, serverName);
+      this.#accept(socket, peer, serverName);
       return;
     }
     if (typeof peer === 'string') refused('peer-unverified', peer, addressOf(socket));
@@ -172,13 +169,13 @@ export class Listener {
     socket.destroy();
   }
 
-  #accept(socket: Socket, carrier: Socket | undefined, peer: Peer | undefined, serverName: string): void {
+  #accept(socket: Socket, peer: Peer | undefined, serverName: string): void {
     const held = this.#options.accept({
       socket,
-      reset: () => reset(socket, carrier),
       address: addressOf(socket),
       peer,
       serverName,
+      protocol: 'alpnProtocol' in socket && socket.alpnProtocol === 'h2' ? 'h2' : 'http/1.1',
     });
     if (held === undefined) return;
     this.#held.add(held);
@@ -195,7 +192,7 @@ function createTls(options: ListenerOptions, arrived: (socket: TLSSocket) => voi
     requestCert: security.kind === 'mtls',
     rejectUnauthorized: security.kind === 'mtls',
     allowHalfOpen: true,
-    ALPNProtocols: ['http/1.1'],
+    ALPNProtocols: security.kind === 'tls' ? ['h2', 'http/1.1'] : ['http/1.1'],
   });
   server.on('secureConnection', arrived);
   server.on('tlsClientError', (error: Error, socket: TLSSocket) => {
@@ -214,10 +211,6 @@ function readPeer(socket: TLSSocket, trustDomain: string): Peer | string {
 /** IPv4 addresses as such, also where the socket listens on IPv6 (RFC 4291 §2.5.5.2). */
 function addressOf(socket: Socket): string {
   return plainAddress(socket.remoteAddress ?? '');
-}
-
-function endOf({ remoteAddress, remotePort }: Socket): string {
-  return `${remoteAddress} ${remotePort}`;
 }
 
 function plainAddress(address: string): string {

@@ -4,7 +4,6 @@ import {
   dropUntrusted,
   dropUntrustedOfResponse,
   encodeRequestHead,
-  encodeResponseHead,
   type Framing,
   type HeaderList,
   type RequestHead,
@@ -15,12 +14,13 @@ import { normalisePath } from '#domain/path';
 import type { TransactionRecord } from '#domain/record';
 import { formatTraceparent } from '#domain/trace';
 import type { Clock } from '#base/clock';
+import type { AnswerHead } from './answer.ts';
 import type { Caller } from './caller.ts';
 import { Exchange, type Downstream, type Stages } from './exchange.ts';
 import type { Admission, Collect, Destination, Hop, Stop } from './hop.ts';
 import { Reception } from './intake.ts';
 import { nameOf } from './name-of.ts';
-import { encodeProblem } from './problem-answer.ts';
+import { describeProblem } from './problem-answer.ts';
 
 /** When the first byte of a request came: wall clock and monotonic. */
 export type Began = { readonly timeMs: number; readonly startedMs: number };
@@ -233,25 +233,24 @@ export class Pipeline {
 
   // ---- answer: the callee's, without what only Ringwall or the connection may say, or the problem that stands for it
 
-  #answer(x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean): string {
+  #answer(x: Exchange, head: ResponseHead, framing: Framing, keepAlive: boolean): AnswerHead {
     const { headers, status } = head;
     dropUntrustedOfResponse(headers);
     x.hop.dressAnswer(headers);
     headers.add(FieldLines.of(['x-request-id', x.intake.requestId]));
     if (x.admission !== undefined) headers.add(x.admission.lines);
     for (const [name, value] of x.greeting) headers.push(name, value);
-    return encodeResponseHead({ status, headers, framing, keepAlive });
+    return { status, headers, framing, keepAlive };
   }
 
-  #interim(x: Exchange, { headers, status }: ResponseHead): string {
+  #interim(x: Exchange, { headers }: ResponseHead): void {
     dropUntrustedOfResponse(headers);
     x.hop.dressAnswer(headers);
-    return encodeResponseHead({ status, headers, framing: { kind: 'none' }, keepAlive: true });
   }
 
-  #answerRefusal(x: Exchange, reason: Reason, headers: readonly HeaderLine[], keepAlive: boolean): string {
+  #answerRefusal(x: Exchange, reason: Reason, headers: readonly HeaderLine[], keepAlive: boolean) {
     x.status = REASONS[reason].status;
-    return encodeProblem({ x, reason, headers, keepAlive, nowMs: this.#clock.nowMs() });
+    return describeProblem({ x, reason, headers, keepAlive, nowMs: this.#clock.nowMs() });
   }
 
   // ---- record: one for every transaction, whatever became of it

@@ -1,16 +1,17 @@
 import { problemFor, REASONS, type Reason } from '#domain/decision';
-import { encodeResponseHead, HeaderList } from '#domain/http';
+import { HeaderList } from '#domain/http';
 import type { HeaderLine } from '#domain/limit';
+import type { AnswerHead } from './answer.ts';
 import type { Exchange } from './exchange.ts';
 
-/** Writes the answer to a refusal or failure: `application/problem+json` (RFC 9457). Where errors become responses. */
-export function encodeProblem(refusal: {
+/** The answer to a refusal or failure: `application/problem+json` (RFC 9457). Where errors become responses. */
+export function describeProblem(refusal: {
   readonly x: Exchange;
   readonly reason: Reason;
   readonly headers: readonly HeaderLine[];
   readonly keepAlive: boolean;
   readonly nowMs: number;
-}): string {
+}): { readonly head: AnswerHead; readonly body: string } {
   const { x, reason, keepAlive } = refusal;
   const { requestId } = x.intake;
   const { status } = REASONS[reason];
@@ -28,15 +29,7 @@ export function encodeProblem(refusal: {
   }
   for (const [name, value] of refusal.headers) headers.push(name, value);
   for (const [name, value] of x.greeting) headers.push(name, value);
-  const head = encodeResponseHead({
-    status,
-    headers,
-    framing: { kind: 'length', bytes: body.length },
-    keepAlive,
-  });
-  if (x.method === 'HEAD') return head;
-  x.bytesOut = body.length;
-  return head + body;
+  return { head: { status, headers, framing: { kind: 'length', bytes: body.length }, keepAlive }, body };
 }
 
 /** RFC 6750 §3: what was wrong with the credentials, in the error codes that clients understand. */

@@ -25,8 +25,6 @@ export class PlayedSocket extends Socket {
     return true;
   }
 
-  readonly reset = (): void => void this.destroy();
-
   /** Bytes come from the other side; several times within a turn as well as once. */
   play(text: string): this {
     this.emit('data', Buffer.from(text, 'latin1'));
@@ -80,10 +78,8 @@ export function playPoint(t: TestContext, options: PlayOptions = {}) {
     options.dialled?.(socket);
     setImmediate(() => socket.emit('connect'));
     const explain = () => ({ reason: 'upstream-unreachable', detail: '' }) as const;
-    const { reset } = socket;
     return {
       socket,
-      reset,
       readyEvent: 'connect',
       peer: () => undefined,
       explain,
@@ -119,9 +115,8 @@ export function playPoint(t: TestContext, options: PlayOptions = {}) {
     ...options.hop,
   };
   const accept = (socket: Socket) => {
-    const reset = () => void socket.destroy();
     return engine.converse(
-      { socket, reset, address: '192.0.2.1', peer: undefined, serverName: '' },
+      { socket, address: '192.0.2.1', peer: undefined, serverName: '', protocol: 'http/1.1' },
       { hop },
       [],
     );

@@ -6,7 +6,6 @@ import { FakeClock } from '#base/clock';
 import { Deadlines } from './deadlines.ts';
 import { dialPlaintext } from './dial.ts';
 import { listen } from './proxy-lab.ts';
-import { reset } from './reset.ts';
 import { DEFAULT_SETTINGS } from './settings.ts';
 import { Splice } from './splice.ts';
 import type { Dialled } from './upstream-connection.ts';
@@ -31,7 +30,6 @@ async function join(t: TestContext, greet: (callee: Socket) => void = () => {}) 
   let dialled: Dialled | undefined;
   const splice = new Splice({
     socket,
-    reset: () => reset(socket, socket),
     dial: () => (dialled = dialPlaintext({ host: '127.0.0.1', port })),
     connected: () => {},
     settings: DEFAULT_SETTINGS,

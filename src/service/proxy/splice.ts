@@ -4,7 +4,7 @@ import type { Reason } from '#domain/decision';
 import type { Deadlines, Timed } from './deadlines.ts';
 import type { Held } from './listener.ts';
 import type { Peer } from './peer.ts';
-import { afterWrites } from './reset.ts';
+import { afterWrites, reset } from './reset.ts';
 import { codeOf, type Dialled } from './upstream-connection.ts';
 import type { ProxySettings } from './settings.ts';
 
@@ -18,7 +18,6 @@ type SpliceEnd = {
 export type SpliceOptions = {
   readonly socket: Socket;
   /** Closes it at once, with what was written and has not reached the caller. */
-  readonly reset: () => void;
   /** Called only once the connection may be made. */
   readonly dial: () => Dialled | undefined;
   /** The callee is there; `peer` when by mTLS. The connection may be cut from here. */
@@ -36,7 +35,6 @@ export class Splice implements Held, Timed {
   readonly #caller: Socket;
   readonly #closed = Promise.withResolvers<void>();
   #callee: Socket | undefined;
-  #resetCallee: (() => void) | undefined;
   #ready = false;
   #over = false;
   #deadlineMs = Infinity;
@@ -95,7 +93,6 @@ export class Splice implements Held, Timed {
     }
     const callee = dialled.socket;
     this.#callee = callee;
-    this.#resetCallee = dialled.reset;
     this.#deadlineMs = deadlines.nowMs + settings.connectTimeoutMs;
     callee.on('error', error => {
       if (this.#ready) this.#end('', `the callee broke off: ${codeOf(error)}`);
@@ -198,7 +195,7 @@ export class Splice implements Held, Timed {
   }
 
   #destroy(): void {
-    this.#options.reset();
-    this.#resetCallee?.();
+    reset(this.#caller);
+    if (this.#callee !== undefined) reset(this.#callee);
   }
 }

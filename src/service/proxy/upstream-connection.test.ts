@@ -45,7 +45,7 @@ function setUp(t: TestContext, changes: Partial<AnswerSink> = {}) {
   } as const;
   let closed = 0;
   const connection = new UpstreamConnection(
-    { ...dialled, reset: socket.reset },
+    dialled,
     { ready: () => {}, released: () => {}, closed: () => void closed++ },
     { settings: DEFAULT_SETTINGS, deadlines, turn: new Turn() },
   );

@@ -11,6 +11,7 @@ import {
 } from '#domain/http';
 import type { Deadlines, Timed } from './deadlines.ts';
 import { Inbox } from './inbox.ts';
+import { reset } from './reset.ts';
 import { nameOf } from './name-of.ts';
 import type { Peer } from './peer.ts';
 import type { ProxySettings } from './settings.ts';
@@ -45,8 +46,6 @@ export type UpstreamFailure = {
 /** How a connection to one upstream is made. */
 export type Dialled = {
   readonly socket: Socket;
-  /** Closes it at once, with what was written and has not reached the peer. */
-  readonly reset: () => void;
   readonly readyEvent: 'connect' | 'secureConnect';
   /** Valid once ready; mTLS only. */
   readonly peer: () => Peer | undefined;
@@ -189,7 +188,7 @@ export class UpstreamConnection implements Timed, Reader {
   }
 
   readonly cut = (): void => {
-    this.#fail('upstream-unverified', 'the identity at one end was revoked', this.dialled.reset);
+    this.#fail('upstream-unverified', 'the identity at one end was revoked', () => reset(this.#socket));
   };
 
   destroy(): void {
